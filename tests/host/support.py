@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -157,6 +158,29 @@ class Terminal:
             self.popen.wait()
         os.close(self.master)
         os.close(self.slave)
+
+
+class Master(Case):
+    """A test of an application that `clouds start` runs; its master is `self.master`."""
+
+    def ports(self):
+        """Where it listens, in the order of its listeners."""
+        return [int(port) for port in re.findall(r"listening at port (\d+)", self.master.err.text())]
+
+    def status(self, name="web"):
+        return self.json(self.run_clouds("ps", "--json", name))
+
+    def workers(self, name="web"):
+        """What is known of each worker of its first group."""
+        return self.status(name)["groups"][0]["workers"]
+
+    def descriptors(self):
+        """How many its master has."""
+        return len(os.listdir(f"/proc/{self.master.pid}/fd"))
+
+    def end(self, code=0, number=signal.SIGTERM):
+        self.master.signal(number)
+        self.assertEqual(self.master.wait(), code, self.master.err.text())
 
 
 class OnSocket(Case):

@@ -6,7 +6,7 @@ import signal
 import socket
 import unittest
 
-from support import SOURCE, Case, Unix, wait_until
+from support import SOURCE, Case, Master, Unix, wait_until
 
 WEB = """
 local http = require "clouds.http"
@@ -172,14 +172,11 @@ class Check(File):
         self.assertEqual(set(re.findall(r"has (\w+)", result.stderr)), said)
 
 
-class Served(File):
+class Served(File, Master):
     def open(self, text, head=HEAD, **words):
         self.path = self.write(text, head=head)
         self.master = self.start("start", "-c", self.path, **words)
         self.master.err.wait_for("shop ready: ")
-
-    def ports(self):
-        return [int(port) for port in re.findall(r"listening at port (\d+)", self.master.err.text())]
 
     def ask(self, port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60) if isinstance(port, int) else Unix(port)
@@ -192,9 +189,9 @@ class Served(File):
     def worker(self):
         """The process id of the first worker of a script that tells "pid"."""
         self.master.err.wait_for("| pid")
-        return self.workers()[0]
+        return self.pids()[0]
 
-    def workers(self):
+    def pids(self):
         return [int(pid) for pid in re.findall(r"web\.\d (\d+) \| pid", self.master.err.text())]
 
     def reload(self, text, seen):
@@ -204,9 +201,6 @@ class Served(File):
         self.master.signal(signal.SIGHUP)
         wait_until(lambda: seen in self.master.err.text()[begin:], seen)
         return self.master.err.text()[begin:]
-
-    def end(self):
-        self.assertEqual(self.master.stop(), 0, self.master.err.text())
 
     def takes(self, path):
         with socket.socket(socket.AF_UNIX) as client:
@@ -265,8 +259,8 @@ class Running(Served):
             self.file("web.lua", 'io.stderr:write("pid\\n")' + WEB)
             self.open(good)
             path = os.path.join(self.folder, "web.sock")
-            wait_until(lambda: len(self.workers()) == 2, "both have told who they are")
-            workers = self.workers()
+            wait_until(lambda: len(self.pids()) == 2, "both have told who they are")
+            workers = self.pids()
             self.file("syntax.lua", "local = 1")
             self.file("throws.lua", 'error "boom"')
             self.file("never.lua", 'require("clouds").sleep(100)')

@@ -5,7 +5,7 @@ import signal
 import socket
 import unittest
 
-from support import Case, wait_until
+from support import Master, wait_until
 
 WEB = """
 local http = require "clouds.http"
@@ -17,15 +17,12 @@ end)
 """
 
 
-class Control(Case):
+class Control(Master):
     def open(self, code=WEB, workers=2, options=(), name="web", listen=True):
         self.script = self.file(f"{name}.lua", code)
         where = ("--listen", "127.0.0.1:0") if listen else ()
         self.master = self.start("start", *where, "--workers", str(workers), *options, self.script)
         self.master.err.wait_for(" ready: ")
-
-    def status(self, name="web"):
-        return json.loads(self.run_clouds("ps", "--json", name).stdout)
 
     def says(self, *words, code=0, text=""):
         """What a command prints, on either stream."""
@@ -60,8 +57,8 @@ class Commands(Control):
             self.assertTrue(os.path.exists(f"/proc/{row['pid']}"))
         victim = group["workers"][0]["pid"]
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: self.status()["groups"][0]["workers"][0].get("pid") not in (None, victim), "another")
-        row = self.status()["groups"][0]["workers"][0]
+        wait_until(lambda: self.workers()[0].get("pid") not in (None, victim), "another")
+        row = self.workers()[0]
         self.assertEqual((row["restarts"], row["last_exit"]), (1, "SIGKILL"))
 
     def test_reload(self):
@@ -71,24 +68,24 @@ class Commands(Control):
         self.says("reload", "-g", "mail", code=2, text="no group 'mail'; there is web")
         with open(self.script, "a") as script:
             script.write("error 'not today'\n")
-        before = {row["pid"] for row in self.status()["groups"][0]["workers"]}
+        before = {row["pid"] for row in self.workers()}
         self.says("reload", code=1, text="not today")
         answer = self.run_clouds("reload", "--json")
         self.assertEqual((answer.returncode, json.loads(answer.stdout)["error"]["code"]), (1, "RELOAD_FAILED"))
 
         def again():
-            return {row.get("pid") for row in self.status()["groups"][0]["workers"]} == before
+            return {row.get("pid") for row in self.workers()} == before
         wait_until(again, "the same workers serve, and no others are left")
 
     def test_scale(self):
         self.open()
 
-        def workers():
+        def counts():
             group = self.status()["groups"][0]
             return group["wanted"], group["ready"], len(group["workers"])
         for word, count in (("4", 4), ("-1", 3), ("+2", 5), ("1", 1)):
             self.says("scale", "web", word, text=f"web is to have {count} workers")
-            wait_until(lambda: workers() == (count, count, count), f"{count} workers")
+            wait_until(lambda: counts() == (count, count, count), f"{count} workers")
         for word, text in (("0", "from 1 to 1024"), ("-1", "from 1 to 1024"), ("5000", "from 1 to 1024"),
                            ("many", "expected a number")):
             self.says("scale", word, code=2, text=text)
@@ -126,7 +123,7 @@ class Commands(Control):
         port = int(self.status()["groups"][0]["listen"][0].rpartition(":")[2])
         client = socket.create_connection(("127.0.0.1", port))
         client.sendall(b"GET /slow/60 HTTP/1.0\r\n\r\n")
-        wait_until(lambda: sum(row["board"]["in_flight"] for row in self.status()["groups"][0]["workers"]), "it is under way")
+        wait_until(lambda: sum(row["board"]["in_flight"] for row in self.workers()), "it is under way")
         self.says("stop", "--now", "web", code=4, text="not in order")
         self.assertEqual(self.master.wait(), 4)
         client.close()

@@ -74,13 +74,6 @@ class Kept(Start):
             connection.close()
         super().end()
 
-    def reload(self, generation, count=3):
-        self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for(f"web reloaded: web {count}, generation {generation}")
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.master.pid}/fd"))
-
     def wait_until_moved(self, connections, to):
         """A request that has come before the old worker hears of the reload is still its own."""
         for connection in connections:

@@ -4,7 +4,7 @@ import re
 import signal
 import unittest
 
-from support import SOURCE, Caller, Case, gone, wait_until
+from support import SOURCE, Caller, Master, gone, wait_until
 
 BUILD = os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev"))
 NODE = os.path.join(BUILD, "bindings", "node")
@@ -84,7 +84,7 @@ worker.on('stop', () => console.log('stop'));
 """
 
 
-class Languages(Case):
+class Languages(Master):
     def setUp(self):
         super().setUp()
         self.env.update(PYTHONPATH=os.path.join(SOURCE, "bindings", "python"), PYTHONDONTWRITEBYTECODE="1",
@@ -107,16 +107,11 @@ class Languages(Case):
 
     def worker(self, index):
         """The process of a worker."""
-        [group] = self.json(self.run_clouds("ps", "--json"))["groups"]
-        return next(row["pid"] for row in group["workers"] if row["index"] == index and row["state"] == "ready")
+        return next(row["pid"] for row in self.workers("svc") if row["index"] == index and row["state"] == "ready")
 
     def lines(self, count, text, output=None):
         output = output or self.master.err
         wait_until(lambda: output.text().count(text) >= count, f"{count} times {text!r}")
-
-    def end(self, code=0):
-        self.assertEqual(self.master.stop(), code, self.master.err.text())
-
 
 class Workers:
     """What is so in each language: `script` is its name, `code` what it has."""

@@ -172,8 +172,7 @@ class GivenUp(Life):
         for _ in range(5):
             self.assertIn("/1", self.ask())
         self.assertEqual(self.log().count(" ready in "), 2)
-        self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for("web reloaded: web 2, generation 2")
+        self.reload(2)
         self.end()
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import unittest
 
-from support import CLOUDS, Case, Process, Terminal, wait_until
+from support import CLOUDS, Master, Process, Terminal, wait_until
 
 SAYS = """
 local clouds = require "clouds"
@@ -43,7 +43,7 @@ def numbers(text):
     return [int(number) for number in re.findall(r"number (\d+)$", text, re.M)]
 
 
-class Log(Case):
+class Log(Master):
     def setUp(self):
         super().setUp()
         self.script = self.file("web.lua", SAYS)
@@ -68,16 +68,10 @@ class Log(Case):
         result = self.run_clouds("call", *map(str, words))
         self.assertEqual(result.returncode, 0, result.stderr)
 
-    def status(self):
-        return self.json(self.run_clouds("ps", "--json", "web"))
-
     def logs(self, *words, code=0):
         result = self.run_clouds("logs", *words)
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout
-
-    def end(self, code=0):
-        self.assertEqual(self.master.stop(), code, self.master.err.text())
 
 
 class Forms(Log):

@@ -5,7 +5,7 @@ import re
 import signal
 import unittest
 
-from support import Case, wait_until
+from support import Master, wait_until
 
 SERVES = """
 local clouds = require "clouds"
@@ -15,20 +15,14 @@ print("begins")
 FOR_MASTERS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
 
 
-class Signals(Case):
+class Signals(Master):
     def open(self, code=SERVES, workers=2, **words):
         self.script = self.file("web.lua", code)
         self.master = self.start("start", "--workers", str(workers), self.script, **words)
         self.master.err.wait_for("web ready: ")
 
-    def status(self):
-        return self.json(self.run_clouds("ps", "--json", "web"))
-
-    def workers(self):
-        return {row.get("pid") for row in self.status()["groups"][0]["workers"]}
-
-    def end(self):
-        self.assertEqual(self.master.stop(), 0, self.master.err.text())
+    def pids(self):
+        return {row.get("pid") for row in self.workers()}
 
 
 class OfTheMaster(Signals):
@@ -43,7 +37,7 @@ class OfTheMaster(Signals):
         self.open()
         for number, count in ((signal.SIGTTIN, 3), (signal.SIGTTOU, 2), (signal.SIGTTOU, 1)):
             self.master.signal(number)
-            wait_until(lambda: len(self.workers()) == count, f"{count} workers")
+            wait_until(lambda: len(self.pids()) == count, f"{count} workers")
         self.master.signal(signal.SIGTTOU)
         self.master.err.wait_for("group web stays at 1 workers")
         self.end()
@@ -80,21 +74,21 @@ class OfWorkers(Signals):
     def test_what_is_for_masters(self):
         """Sent to all of its process group: nothing follows."""
         self.open()
-        before = self.workers()
+        before = self.pids()
         for pid in before:
             for number in FOR_MASTERS:
                 os.killpg(pid, number)
         self.assertEqual(self.run_clouds("call", "x").returncode, 0)
-        self.assertEqual(self.workers(), before)
-        self.assertEqual({row["state"] for row in self.status()["groups"][0]["workers"]}, {"ready"})
+        self.assertEqual(self.pids(), before)
+        self.assertEqual({row["state"] for row in self.workers()}, {"ready"})
         self.end()
 
     def test_quit(self):
         self.open(workers=1)
-        pid = self.workers().pop()
+        pid = self.pids().pop()
         os.kill(pid, signal.SIGQUIT)
         self.master.err.wait_for("worker web.1 stops: it was told to")
-        wait_until(lambda: self.workers() - {pid, None}, "another in its place")
+        wait_until(lambda: self.pids() - {pid, None}, "another in its place")
         self.end()
 
     def test_while_it_starts(self):
@@ -104,7 +98,7 @@ class OfWorkers(Signals):
         for number in FOR_MASTERS:
             os.killpg(pid, number)
         self.master.err.wait_for("web ready: ")
-        self.assertEqual(self.workers(), {pid})
+        self.assertEqual(self.pids(), {pid})
         self.end()
 
     def test_what_it_starts_itself(self):

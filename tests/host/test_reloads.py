@@ -29,10 +29,6 @@ server:register("add", function(a, b) return a + b end)
 
 
 class Reloads(Start):
-    def reload(self, generation, count=2):
-        self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for(f"web reloaded: web {count}, generation {generation}")
-
     def over_reloads(self, load, requests=REQUESTS):
         """Between two reloads requests are answered, so many in all."""
         for generation in range(2, 2 + RELOADS):
@@ -47,21 +43,20 @@ class Reloads(Start):
         if LONG:
             print(f"\n{self.id()}: {load.count} requests over {load.connects} connections, {sum(load.failed.values())} failed{more}")
 
-    def state(self):
-        """Descriptors and memory of the master."""
+    def memory(self):
+        """Of the master, in bytes."""
         with open(f"/proc/{self.master.pid}/statm") as file:
-            pages = int(file.read().split()[1])
-        return len(os.listdir(f"/proc/{self.master.pid}/fd")), pages * os.sysconf("SC_PAGE_SIZE")
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def kept(self, *options, think=0, clients=64):
         self.ready(workers=2, options=options)
         load = Load(self, self.port, clients, think=think)
         load.goes_on(clients)
-        descriptors, memory = self.state()
+        descriptors, memory = self.descriptors(), self.memory()
         self.over_reloads(load)
-        wait_until(lambda: abs(self.state()[0] - descriptors) <= 2, "the master has as many descriptors as before")
+        wait_until(lambda: abs(self.descriptors() - descriptors) <= 2, "the master has as many descriptors as before")
         if LONG and not SANITIZED:
-            self.assertLess(self.state()[1] - memory, 1 << 20)
+            self.assertLess(self.memory() - memory, 1 << 20)
         self.end()
         return load
 
@@ -120,8 +115,7 @@ class Reloads(Start):
 class Killed(Start):
     def victims(self):
         """The workers that are ready: for each its process, and how many connections it has."""
-        status = json.loads(self.run_clouds("ps", "--json", "web").stdout)
-        return [row for row in status["groups"][0]["workers"] if row["state"] == "ready"]
+        return [row for row in self.workers() if row["state"] == "ready"]
 
     def test_H6_killed_workers(self):
         """Of the connections that a victim had taken some are lost; never one that it had not taken."""

@@ -6,7 +6,7 @@ import signal
 import threading
 import unittest
 
-from support import SOURCE, Case, wait_until
+from support import SOURCE, Master, wait_until
 
 LIBRARY = """
 local clouds, library = require "clouds", require "clouds.library"
@@ -51,7 +51,7 @@ print("worker " .. require("luv").os_getpid())
 """
 
 
-class Resources(Case):
+class Resources(Master):
     def open(self, library=LIBRARY, worker=WORKER, workers=2, options=()):
         self.library_file = self.file("resources.lua", library.replace("VERSION", "1"))
         self.master = self.start("start", "--listen", "127.0.0.1:0", "--workers", str(workers), "--library",
@@ -61,7 +61,7 @@ class Resources(Case):
         self.open(**words)
         self.master.err.wait_for("web ready: ")
         wait_until(lambda: len(self.pids("worker")) == words.get("workers", 2) and self.pids("library"), "all have said it")
-        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        self.port = self.ports()[0]
 
     def ask(self, target):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -73,10 +73,6 @@ class Resources(Case):
 
     def pids(self, name):
         return [int(pid) for pid in re.findall(rf"\| {name} (\d+)", self.master.out.text())]
-
-    def end(self, code=0):
-        self.master.signal(signal.SIGTERM)
-        self.assertEqual(self.master.wait(), code, self.master.err.text())
 
 
 class Serving(Resources):
@@ -113,7 +109,7 @@ class Serving(Resources):
         self.master = self.start("start", "--listen", "127.0.0.1:0", "--workers", "2", "--library",
                                  os.path.join(folder, "library.lua"), os.path.join(folder, "pages.lua"))
         self.master.err.wait_for("pages ready: library 1, pages 2")
-        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        self.port = self.ports()[0]
         self.assertEqual(self.ask("/most"), "nothing yet\n")
         for number in range(1, 7):
             self.assertEqual(self.ask("/tea"), f"Pages: visit {number} of /tea\n")

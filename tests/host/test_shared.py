@@ -1,12 +1,11 @@
 """clouds start --dispatch shared: each worker accepts of the listener that all have."""
 import http.client
-import re
 import signal
 import socket
 import threading
 import unittest
 
-from support import Case, wait_until
+from support import Master, wait_until
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -18,13 +17,13 @@ end)
 """
 
 
-class Shared(Case):
+class Shared(Master):
     def open(self, workers=2, *options, code=WEB):
         self.script = self.file("web.lua", code)
         self.master = self.start("start", "--listen", "127.0.0.1:0", "--workers", str(workers), "--dispatch", "shared",
                                  *options, self.script)
         self.master.err.wait_for("web ready: ")
-        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        self.port = self.ports()[0]
 
     def ask(self, path="/"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -34,9 +33,6 @@ class Shared(Case):
         connection.close()
         self.assertEqual(answer.status, 200, text)
         return text
-
-    def end(self):
-        self.assertEqual(self.master.stop(), 0, self.master.err.text())
 
     def test_every_worker_accepts(self):
         self.open(2)

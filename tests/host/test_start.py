@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from support import CLOUDS, Caller, Case, Process, gone, pending, wait_until
+from support import CLOUDS, Caller, Master, Process, gone, pending, wait_until
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -23,18 +23,17 @@ end)
 """
 
 
-class Start(Case):
+class Start(Master):
     def open(self, code=WEB, workers=3, listen=True, options=(), arguments=()):
-        self.script = self.file("web.lua", code)
+        self.script, self.count = self.file("web.lua", code), workers
         where = ("--listen", "127.0.0.1:0") if listen else ()
         self.master = self.start("start", *where, "--workers", str(workers), *options, self.script, *arguments)
         return self.master
 
-    def ready(self, *rest, **words):
-        self.open(*rest, **words)
+    def ready(self, *rest, listen=True, **words):
+        self.open(*rest, listen=listen, **words)
         self.master.err.wait_for("web ready: ")
-        found = re.search(r"listening at port (\d+)", self.master.err.text())
-        self.port = int(found.group(1)) if found else 0
+        self.port = self.ports()[0] if listen else 0
 
     def connect(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -57,9 +56,9 @@ class Start(Case):
         wait_until(lambda: len(lines()) >= said, f"{said} pids")
         return {int(index): int(pid) for index, pid in lines()}
 
-    def end(self, code=0, number=signal.SIGTERM):
-        self.master.signal(number)
-        self.assertEqual(self.master.wait(), code, self.master.err.text())
+    def reload(self, generation):
+        self.master.signal(signal.SIGHUP)
+        self.master.err.wait_for(f"web reloaded: web {self.count}, generation {generation}")
 
 
 TELLS_PID = WEB + 'print("pid")\n'
@@ -100,8 +99,7 @@ class Serving(Start):
         self.ready(code, listen=False)
         caller = Caller(self, "pid")
         for generation in (2, 3, 4):
-            self.master.signal(signal.SIGHUP)
-            self.master.err.wait_for(f"web reloaded: web 3, generation {generation}")
+            self.reload(generation)
         caller.finish()
         self.end()
 
@@ -146,8 +144,7 @@ class Reloads(Start):
         load = Load(self)
         for generation in range(2, 7):
             load.goes_on()
-            self.master.signal(signal.SIGHUP)
-            self.master.err.wait_for(f"web reloaded: web 3, generation {generation}")
+            self.reload(generation)
         load.goes_on()
         load.finish()
         self.assertIn("/6", self.ask())
@@ -178,8 +175,7 @@ class Reloads(Start):
         for pid in before.values():
             self.assertFalse(gone(pid))
         self.file("web.lua", WEB)
-        self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for("web reloaded: web 3, generation 2")
+        self.reload(2)
         wait_until(lambda: all(gone(pid) for pid in before.values()), "the old are gone")
         self.assertIn("/2", self.ask())
         self.end()
@@ -266,7 +262,7 @@ class Failures(Start):
                                "--workers", "2", script], self.env)
         self.addCleanup(self.master.discard)
         self.master.err.wait_for("web ready: ")
-        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        self.port = self.ports()[0]
         for _ in range(3):
             clients = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(200)]
             for client in clients:
@@ -354,8 +350,7 @@ class TheEnd(Start):
         """It is made behind the start."""
         self.open('require("clouds").sleep(0.5)\n' + WEB)
         self.master.err.wait_for("listening")
-        self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for("web reloaded: web 3, generation 2")
+        self.reload(2)
         self.end()
 
     def test_requests_are_finished(self):
@@ -396,7 +391,7 @@ class TheEnd(Start):
         """)
         self.master = self.start("start", "-c", os.path.join(self.folder, "cluster.lua"))
         self.master.err.wait_for("web ready: ")
-        self.port = int(re.search(r"listening at port (\d+)", self.master.err.text()).group(1))
+        self.port = self.ports()[0]
         wait_until(lambda: self.master.out.text().count("| pid") == 4, "four pids")
         pids = [int(pid) for pid in re.findall(r" (\d+) \| pid", self.master.out.text())]
         other = int(re.search(r"other\.1 (\d+) \| pid", self.master.out.text()).group(1))

@@ -1,6 +1,5 @@
 """clouds.worker: what a script may say and hear below a master, and without one."""
 import http.client
-import json
 import os
 import re
 import signal
@@ -8,7 +7,7 @@ import socket
 import time
 import unittest
 
-from support import SOURCE, Case, Unix, gone, wait_until
+from support import SOURCE, Case, Master, Unix, gone, wait_until
 
 HEAD = """
 local clouds, worker, http = require "clouds", require "clouds.worker", require "clouds.http"
@@ -17,22 +16,21 @@ local function say(...) print(table.concat({ ... }, " ")) end
 """
 
 
-class Below(Case):
+class Below(Master):
     def begin(self, code, *options, workers=2, listeners=1, arguments=()):
         self.script = self.file("web.lua", HEAD + code)
         where = ("--listen", "127.0.0.1:0") * listeners
         self.master = self.start("start", *where, "--workers", str(workers), *options, self.script,
                                  *arguments)
         self.master.err.wait_for("web ready: ")
-        self.ports = [int(port) for port in re.findall(r"listening at port (\d+)", self.master.err.text())]
 
     def connect(self, port=None):
-        client = socket.create_connection(("127.0.0.1", port or self.ports[0]), 60)
+        client = socket.create_connection(("127.0.0.1", port or self.ports()[0]), 60)
         self.addCleanup(client.close)
         return client
 
     def ask(self, target="/", port=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.ports[0], timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.ports()[0], timeout=60)
         connection.request("GET", target)
         text = connection.getresponse().read().decode()
         connection.close()
@@ -42,17 +40,8 @@ class Below(Case):
         for text in texts:
             self.master.out.wait_for(text)
 
-    def status(self):
-        result = self.run_clouds("ps", "--json", "web")
-        self.assertEqual(result.returncode, 0, result.stderr)
-        return json.loads(result.stdout)["groups"][0]["workers"]
-
     def pid_of(self, index):
-        return [row["pid"] for row in self.status() if row["index"] == index][0]
-
-    def end(self, code=0):
-        self.master.signal(signal.SIGTERM)
-        self.assertEqual(self.master.wait(), code, self.master.err.text())
+        return [row["pid"] for row in self.workers() if row["index"] == index][0]
 
 
 class Connections(Below):
@@ -64,7 +53,7 @@ class Connections(Below):
             second:get("/all", function() worker.ready(http.server(function(r) return "all " .. r.port end)) return "" end)
             worker.ready(function(socket, port) (port == worker.ports[1] and first or second):serve(socket, port) end)
         """, workers=1, listeners=2)
-        one, two = self.ports
+        one, two = self.ports()
         self.assertEqual([self.ask(port=one), self.ask(port=two)], [f"first {one}", f"second {two}"])
         self.ask("/all", two)
         self.assertEqual([self.ask(port=one), self.ask(port=two)], [f"all {one}", f"all {two}"])
@@ -76,7 +65,7 @@ class Connections(Below):
             local app = http.server(function() return me end)
             worker.ready(function(socket, port) app:serve(socket, port) end)
         """, workers=1)
-        kept = http.client.HTTPConnection("127.0.0.1", self.ports[0], timeout=60)
+        kept = http.client.HTTPConnection("127.0.0.1", self.ports()[0], timeout=60)
         self.addCleanup(kept.close)
         kept.connect()
         first = kept.sock
@@ -107,7 +96,7 @@ class Connections(Below):
         self.addCleanup(unix.close)
         unix.settimeout(60)
         unix.connect(path)
-        for client, port in ((self.connect(), str(self.ports[0])), (unix, f"unix:{path}")):
+        for client, port in ((self.connect(), str(self.ports()[0])), (unix, f"unix:{path}")):
             stream = client.makefile("rw")
             self.assertEqual(stream.readline(), port + "\n")
             stream.write("one\ntwo\n")
@@ -162,7 +151,7 @@ class Connections(Below):
         wait_until(lambda: who()[1] == name)
         # What its handler has not released is, when it ends: both have nothing to do, and the turns begin again.
         others[0][2].shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: [row["board"]["remain"] for row in self.status()] == [0, 0])
+        wait_until(lambda: [row["board"]["remain"] for row in self.workers()] == [0, 0])
         self.end()
 
     def test_a_stop_waits_for_what_is_not_released(self):
@@ -256,8 +245,8 @@ class Messages(Below):
         """, workers=1, listeners=0)
         self.said("expected the name of a variable", "'x': cannot encode a function", "expected at most 64000")
         wanted = {"count": 100, "list": ["a", {"b": True}]}
-        wait_until(lambda: self.status()[0].get("variables") == wanted)
-        self.assertLess(abs(self.status()[0]["variables_at"] - time.time()), 600)
+        wait_until(lambda: self.workers()[0].get("variables") == wanted)
+        self.assertLess(abs(self.workers()[0]["variables_at"] - time.time()), 600)
         self.end()
 
     def test_C14_one_at_a_time(self):
@@ -317,7 +306,7 @@ class Life(Below):
         self.master.err.wait_for("worker web.1 is replaced: its script asks for that")
         self.said("drains retire 8")
         wait_until(lambda: gone(pid))
-        row, = self.status()
+        row, = self.workers()
         self.assertEqual((row["index"], row["state"], row["recycles"]), (1, "ready", 1))
         self.assertNotEqual(row["pid"], pid)
         self.end()
@@ -347,7 +336,7 @@ class Life(Below):
         os.kill(self.pid_of(1), signal.SIGTERM)
         self.said("drain 1/2 signal 5", "stop 1/2 CLOUDS_NO_AVAILABLE_SERVER")
         self.master.err.wait_for("one that fails")
-        wait_until(lambda: [row["state"] for row in self.status()] == ["ready"])
+        wait_until(lambda: [row["state"] for row in self.workers()] == ["ready"])
         self.end()
         self.said("drain 1/2 stop 5")
         order = re.findall(r"\| (drain|served|every|stop) 1/1", self.master.out.text())
@@ -394,8 +383,8 @@ class Life(Below):
             self.ask(path)
         with self.assertRaises(http.client.IncompleteRead):
             self.ask("/breaks")
-        wait_until(lambda: self.status()[0]["board"]["errors"] == 4)
-        board = self.status()[0]["board"]
+        wait_until(lambda: self.workers()[0]["board"]["errors"] == 4)
+        board = self.workers()[0]["board"]
         self.assertEqual(board["requests"], 7)
         self.assertGreater(board["lua_bytes"], 100000)
         head, row = self.run_clouds("ps", "web").stdout.splitlines()[1:]
@@ -428,7 +417,6 @@ class Examples(Below):
     def run_example(self, name, *options):
         self.master = self.start("start", "--workers", "2", *options, os.path.join(SOURCE, "examples/cluster", name))
         self.master.err.wait_for(" ready: ")
-        self.ports = [int(port) for port in re.findall(r"listening at port (\d+)", self.master.err.text())]
 
     def test_echo(self):
         self.run_example("echo.lua", "--listen", "127.0.0.1:0")
@@ -449,7 +437,7 @@ class Examples(Below):
 
     def test_ports(self):
         self.run_example("ports.lua", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0")
-        shop, office = self.ports
+        shop, office = self.ports()
         self.assertEqual(self.ask(port=shop), f"the shop, at {shop}\n")
         self.assertEqual(self.ask(port=office), f"the office, at {office}\n")
         self.end()
