@@ -9,11 +9,10 @@ local M = {}
 --- For a gateway with these tokens, or nil.
 function M.new(tokens)
   local self = setmetatable({ tokens = tokens, clients = {}, count = 0 }, Live)
-  nodes.before_shutdown(function(seconds)
+  nodes.before_shutdown(function()
     for client in pairs(self.clients) do
       if client.stop then client:stop() end
     end
-    return seconds
   end)
   return self
 end
