@@ -449,7 +449,7 @@ class Cluster(Live):
         self.service = self.serve(SERVICES)
         self.port = free_port()
         self.gateway = self.start("start", "--gateway", "--listen", f"127.0.0.1:{self.port}", "--workers", "2", "--", *options)
-        self.wait_for_port()
+        self.gateway.err.wait_for(" ready: ")  # it listens before, and says 503 when its workers take long to begin
 
     def test_workers_are_gateways(self):
         self.open_workers(*ALLOW)
