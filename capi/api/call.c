@@ -49,7 +49,7 @@ static int check_reply_to(const clouds_call_options *o)
 static inline int is_plain(const clouds_call_options *o)
 {
     size_t more = o->server_len | o->meta_len | o->bytes_len | o->key_len | o->once_len | o->reply_to_len;
-    return !(more | o->correlation_len | o->flags | o->reserved) && o->hedge == 0;
+    return !(more | o->correlation_len | o->trace_len | o->flags | o->reserved) && o->hedge == 0;
 }
 
 static inline int check_periods(const clouds_call_options *o)
@@ -65,6 +65,7 @@ CL_RARE static int check_more(const clouds_call_options *o)
     if (o->reserved) return cl_error(CLOUDS_EINVAL, "clouds_call_options.reserved is %u, and must be 0", o->reserved);
     int code = o->hedge == 0 ? 0 : check_hedge(o);
     if (code == 0) code = cl_check_text(o->meta, o->meta_len, "the meta");
+    if (code == 0) code = cl_check_text(o->trace, o->trace_len, "the trace");
     if (code == 0) code = cl_check_text(o->bytes, o->bytes_len, "the bytes");
     if (code == 0) code = check_periods(o);
     if (code == 0) code = cl_check_text(o->server, o->server_len, "the server");
@@ -104,6 +105,7 @@ static int check_call(cl_api_node *node, const cl_call_spec *spec)
     int code = cl_check_name(spec->method, 65535, "method");
     if (code == 0) code = check_args(&node->context->config.limits, spec);
     if (code == 0 && spec->meta.n) code = cl_check_meta(&node->context->config.limits, spec->meta);
+    if (code == 0 && spec->trace.n) code = cl_check_json(&node->context->config.limits, spec->trace, '{', "the trace");
     if (code == 0 && is_closed(node, spec->parent)) code = cl_error(CLOUDS_ECLOSED, "the node is closed");
     return code;
 }
@@ -180,6 +182,7 @@ CL_RARE static void set_more(cl_call_spec *spec, const clouds_call_options *o)
     spec->ask = (o->flags & CLOUDS_CALL_ASK) != 0;
     spec->notify = (o->flags & CLOUDS_CALL_NOTIFY) || o->reply_to_len;
     spec->meta = cl_str_of(o->meta, o->meta_len);
+    spec->trace = cl_str_of(o->trace, o->trace_len);
     spec->bytes = cl_str_of(o->bytes, o->bytes_len);
     spec->hedge = o->hedge > 0 ? cl_at_most(o->hedge) : o->hedge;
     spec->once = cl_str_of(o->once, o->once_len);
@@ -214,6 +217,7 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                                  .parent = o->parent,
                                  .retries = o->retries,
                                  .meta = CL_STR_NONE,
+                                 .trace = CL_STR_NONE,
                                  .bytes = CL_STR_NONE,
                                  .once = CL_STR_NONE,
                                  .reply_to = CL_STR_NONE,

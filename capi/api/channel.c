@@ -27,6 +27,12 @@ static int about(const cl_api_node *node, int code)
 
 /* ---- publish */
 
+static int check_trace(const cl_limits *limits, const clouds_payload *p)
+{
+    int code = cl_check_text(p->trace, p->trace_len, "the trace");
+    return code == 0 && p->trace_len ? cl_check_json(limits, cl_str_of(p->trace, p->trace_len), '{', "the trace") : code;
+}
+
 static int publish(cl_api_node *node, cl_command *command, const clouds_payload *payload, uint32_t flags,
                    const clouds_operation_options *options, uint64_t *operation)
 {
@@ -38,11 +44,13 @@ static int publish(cl_api_node *node, cl_command *command, const clouds_payload 
     if (code == 0 && flags && !operation) code = cl_error(CLOUDS_EINVAL, "the pointer for the operation's id is NULL");
     if (code == 0) code = cl_topic_check(command->operation.name);
     if (code == 0) code = cl_payload_check(&node->context->config.limits, &p, 0);
+    if (code == 0) code = check_trace(&node->context->config.limits, &p);
     if (code == 0) code = check_open(node);
     if (code != 0) return code;
     command->operation.value = cl_str_of(p.json, p.json_len);
     command->operation.meta = cl_str_of(p.meta, p.meta_len);
     command->operation.bytes = cl_str_of(p.bytes, p.bytes_len);
+    command->operation.trace = cl_str_of(p.trace, p.trace_len);
     command->operation.confirm = flags != 0;
     if (flags) {
         code = cl_operation_read(options, operation, 0, &own);

@@ -45,16 +45,17 @@ static cl_str keep(char **to, cl_str text)
     return kept;
 }
 
-enum { TEXTS = 8 }; /* that a command has at most */
+enum { TEXTS = 9 }; /* that a command has at most */
 
 static int texts_of(cl_command *c, cl_str *texts[TEXTS])
 {
     switch (c->kind) {
     case CL_DO_CALL:
         texts[0] = &c->call.method, texts[1] = &c->call.args, texts[2] = &c->call.server;
-        if (!(c->call.meta.n | c->call.bytes.n | c->call.once.n | c->call.reply_to.n)) return 3;
+        if (!(c->call.meta.n | c->call.bytes.n | c->call.once.n | c->call.reply_to.n | c->call.trace.n)) return 3;
         texts[3] = &c->call.meta, texts[4] = &c->call.bytes, texts[5] = &c->call.once;
-        return texts[6] = &c->call.reply_to, texts[7] = &c->call.correlation, 8;
+        texts[6] = &c->call.reply_to, texts[7] = &c->call.correlation;
+        return texts[8] = &c->call.trace, 9;
     case CL_DO_REGISTER:
         texts[0] = &c->operation.name, texts[1] = &c->operation.value;
         return texts[2] = &c->operation.meta, 3;
@@ -67,8 +68,8 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
     case CL_DO_PUBLISH:
         texts[0] = &c->operation.name;
         texts[1] = &c->operation.value;
-        texts[2] = &c->operation.meta;
-        return texts[3] = &c->operation.bytes, 4;
+        texts[2] = &c->operation.meta, texts[3] = &c->operation.bytes;
+        return texts[4] = &c->operation.trace, 5;
     case CL_DO_SUBSCRIBE:
         return texts[0] = &c->subscribe.topics, texts[1] = &c->subscribe.group, 2;
     case CL_DO_ANSWER:
@@ -76,6 +77,9 @@ static int texts_of(cl_command *c, cl_str *texts[TEXTS])
         return texts[2] = &c->answer.meta, texts[3] = &c->answer.bytes, 4;
     case CL_DO_ATTEMPT:
         return texts[0] = &c->change.text, texts[1] = &c->change.bytes, 2;
+    case CL_DO_END_SPAN:
+        texts[0] = &c->own.span.text, texts[1] = &c->own.span.name;
+        return texts[2] = &c->own.span.error, 3;
     case CL_DO_CHOOSE:
     case CL_DO_CONFIGURE:
         return texts[0] = &c->change.text, 1;
@@ -156,13 +160,20 @@ CL_RARE static int full(const cl_context *context, size_t waits)
                           "%zu bytes wait for the library's thread already (max_event_bytes)", waits);
 }
 
+/* The end of a subscription, of which there is one for each, makes room. */
+static int needs_room(const cl_command *command)
+{
+    return command->kind != CL_DO_UNSUBSCRIBE;
+}
+
 int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *whom)
 {
     cl_command_queue *q = &context->thread.queue;
     size_t bytes = text_bytes(command);
     pthread_mutex_lock(&q->lock);
     size_t waits = q->bytes + q->late_bytes;
-    int is_full = (q->count || q->late_bytes) && waits + record_size(bytes) > context->config.max_event_bytes;
+    int is_full = (q->count || q->late_bytes) && needs_room(command) &&
+                  waits + record_size(bytes) > context->config.max_event_bytes;
     cl_command *c = is_full ? NULL : record(q, bytes);
     if (!c) {
         pthread_mutex_unlock(&q->lock);

@@ -31,6 +31,7 @@ enum cl_command_kind {
     CL_DO_PUBLISH,
     CL_DO_SUBSCRIBE,
     CL_DO_UNSUBSCRIBE,
+    CL_DO_END_SPAN,
     CL_DO_CONFIGURE,
     CL_DO_OPEN,
     CL_DO_CLOSE_NODE,
@@ -55,6 +56,7 @@ typedef struct cl_command {
             cl_str name, value; /* send: the receiver, and what it is sent; register, unregister: the method, and for
                                    limits a cl_offer_spec; publish: the topic; ask: the peer, and the arguments */
             cl_str meta, bytes; /* publish, send; ask: meta is what is asked; register: its schema */
+            cl_str trace;       /* publish */
             int confirm;        /* send, publish: ends with an event; pause: 1, or 0 to resume */
         } operation;
         struct {
@@ -67,6 +69,10 @@ typedef struct cl_command {
             cl_str bytes;   /* attempt */
             int with_bytes; /* attempt: in the place of those of the call */
         } change;
+        struct {
+            uint64_t id, user_data;
+            cl_own_span span;
+        } own;
         struct {
             uint64_t id, user_data;
             double drain;

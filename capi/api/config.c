@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "bus/own.h"
+#include "worker/counts.h"
 
 enum { OTHER_FILES = 128, LEAST_LINKS = 16 };
 
@@ -78,7 +79,7 @@ static int read_sentinel_login(cl_context *context, const cl_options *options)
     const char *file = cl_options_text(options, CL_OPTION_sentinel_password_file);
     const char *given = *file ? "sentinel_password_file" : *password ? "sentinel_password" : "sentinel_user";
     if (!*file && !*password && !*user) return 0;
-    if (config->url.kind != CL_URL_REDIS_SENTINEL)
+    if (config->url.kind != CL_URL_REDIS_SENTINEL && !cl_bus_own_has_sentinels(&config->url))
         return cl_error(CLOUDS_EOPTION, "option '%s': only redis+sentinel:// has sentinels", given);
     if (!*file && !*password)
         return cl_error(CLOUDS_EOPTION, "option 'sentinel_user': a user has a password, too: expected "
@@ -267,6 +268,29 @@ int cl_config_context(cl_context *context, const cl_options *options)
     return code != 0 ? code : read_direct(context, options);
 }
 
+/* What others want to read is counted unless the option says otherwise. */
+static void count_for_others(const cl_options *options, cl_core_config *config)
+{
+    if (!cl_counts_mine()) return;
+    if (!options->values[CL_OPTION_stats].is_set) config->stats = 1;
+    config->add_counts = cl_counts_add_mine;
+    config->free_counts = cl_counts_free;
+}
+
+int cl_config_trace(cl_context *context, const cl_options *options, cl_trace_settings *out)
+{
+    cl_context_config *config = &context->config;
+    const int has_ratio = options->values[CL_OPTION_trace_ratio].is_set;
+    const cl_trace_asked asked = {.to = cl_options_text(options, CL_OPTION_trace),
+                                  .ratio = has_ratio ? cl_options_number(options, CL_OPTION_trace_ratio) : -1,
+                                  .service = cl_options_text(options, CL_OPTION_trace_service)};
+    int code = cl_trace_settings_read(&asked, out);
+    config->trace_for_others = strcmp(asked.to, "off") != 0;
+    config->trace_by_parent = out->by_parent;
+    config->trace_below = out->below;
+    return code;
+}
+
 void cl_config_core(const cl_context *context, const cl_options *options, cl_core_config *out)
 {
     *out = (cl_core_config){.limits = context->config.limits,
@@ -280,7 +304,12 @@ void cl_config_core(const cl_context *context, const cl_options *options, cl_cor
                             .about = context->config.about,
                             .host = context->config.host,
                             .answers_questions = context->config.answers_questions,
-                            .stats = cl_options_number(options, CL_OPTION_stats) != 0};
+                            .stats = cl_options_number(options, CL_OPTION_stats) != 0,
+                            .traces = context->engine.exporter != NULL,
+                            .trace_by_parent = context->config.trace_by_parent,
+                            .trace_below = context->config.trace_below,
+                            .trace_for_others = context->config.trace_for_others};
+    count_for_others(options, out);
 }
 
 static void free_secret(char *text)

@@ -6,6 +6,8 @@
 #include "api/options.h"
 
 int cl_config_context(cl_context *context, const cl_options *options);
+/* What the options and the environment say of tracing; `out` is to be freed in any case. */
+int cl_config_trace(cl_context *context, const cl_options *options, cl_trace_settings *out);
 void cl_config_core(const cl_context *context, const cl_options *options, cl_core_config *out);
 /* Frees what cl_config_context made. */
 void cl_config_free(cl_context *context);

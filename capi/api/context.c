@@ -9,6 +9,7 @@
 
 #include "api/check.h"
 #include "api/config.h"
+#include "api/context_counts.h"
 #include "api/deadline.h"
 #include "api/handle.h"
 #include "api/last_error.h"
@@ -50,6 +51,28 @@ static int make_core(cl_context *context, const cl_options *options)
     return cl_core_create(&config, &port, &context->engine.core);
 }
 
+static void on_lost_spans(void *self, size_t n)
+{
+    cl_context *context = self;
+    cl_context_lock(context);
+    context->inbox.counters[CL_COUNT_LOST_SPANS] += n;
+    cl_context_unlock(context);
+}
+
+static int make_exporter(cl_context *context, const cl_options *options)
+{
+    cl_trace_settings settings;
+    int code = cl_config_trace(context, options, &settings), is_on = code == 0 && settings.is_on;
+    if (!is_on) {
+        cl_trace_settings_free(&settings);
+        return code;
+    }
+    code = cl_exporter_create(context->engine.loop, &settings, on_lost_spans, context, &context->engine.exporter);
+    if (code == 0 || strcmp(cl_options_text(options, CL_OPTION_trace), "env") != 0) return code;
+    cl_log(CLOUDS_LOG_WARN, "tracing: %s", clouds_last_error()); /* nobody but the environment asked for it */
+    return 0;
+}
+
 static int make_engine(cl_context *context, const cl_options *options)
 {
     const cl_loop_hooks hooks = {.self = context, .turn = cl_engine_turn, .woken = on_woken};
@@ -57,9 +80,11 @@ static int make_engine(cl_context *context, const cl_options *options)
     cl_clock_init(&context->engine.clock);
     if (code == 0) code = cl_loop_create(&hooks, &context->engine.loop);
     if (code == 0) code = cl_loop_timer_create(context->engine.loop, on_timer, context, &context->engine.timer);
+    if (code == 0) code = make_exporter(context, options);
     if (code == 0) code = make_core(context, options);
     if (code == 0) code = make_bus(context);
     if (code == 0) cl_core_set_bus(context->engine.core, context->engine.bus);
+    if (code == 0) cl_context_counts_open(context);
     return code;
 }
 
@@ -163,8 +188,12 @@ static void free_context(cl_context *context)
 {
     atomic_store(&context->ending, 2);
     cl_worker_publish(&context->engine.share, context->engine.share.requests, 0);
+    cl_context_counts_close(context);
     if (context->engine.core) cl_core_mute(context->engine.core);
     cl_loop_timer_destroy(context->engine.timer);
+    if (context->engine.exporter) cl_exporter_flush(context->engine.exporter, CL_FLUSH_MS);
+    cl_exporter_destroy(context->engine.exporter);
+    context->engine.exporter = NULL;
     cl_loop_close(context->engine.loop);
     if (context->engine.bus) context->engine.bus->ops->destroy(context->engine.bus);
     if (context->engine.core) cl_core_destroy(context->engine.core);

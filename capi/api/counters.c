@@ -10,6 +10,8 @@ const char *const cl_api_counter_names[CL_API_COUNTERS] = {
     [CL_COUNT_DROPPED_EVENTS] = "dropped_events",
     [CL_COUNT_QUEUE_REFUSALS] = "queue_refusals",
     [CL_COUNT_LOST_RESULTS] = "lost_results",
+    [CL_COUNT_SPANS] = "spans",
+    [CL_COUNT_LOST_SPANS] = "lost_spans",
 };
 
 static const char *name_of(uint32_t index)

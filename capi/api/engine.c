@@ -1,7 +1,9 @@
 /* The engine: what the core asks of this layer, and the turn of its loop. All of it runs on the engine's thread. */
 #include <stdio.h>
+#include <time.h>
 
 #include "api/internal.h"
+#include "api/context_counts.h"
 #include "base/rand.h"
 
 enum { ROUNDS = 16 }; /* a turn comes to its end */
@@ -21,6 +23,24 @@ static int64_t port_now_about(void *self)
 static int64_t port_micros(void *self)
 {
     return cl_clock_micros();
+}
+
+static int64_t port_wall(void *self)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* While the context is destroyed, nobody takes any more. */
+static void port_span(void *self, const cl_span *span)
+{
+    cl_context *context = self;
+    if (!context->engine.exporter) return;
+    cl_context_lock(context);
+    context->inbox.counters[CL_COUNT_SPANS]++;
+    cl_context_unlock(context);
+    cl_exporter_add(context->engine.exporter, span);
 }
 
 static uint64_t port_random(void *self)
@@ -66,10 +86,19 @@ static uint64_t port_next_id(void *self)
     return cl_context_id(self, 0);
 }
 
+static void end_context(void *self)
+{
+    cl_context *context = self;
+    context->engine.is_over = 1;
+    cl_deliver_end(context, NULL);
+}
+
+/* Spans that wait still go out. */
 static void bus_is_closed(cl_context *context)
 {
     context->engine.bus_closed = 1;
-    cl_deliver_end(context, NULL);
+    if (context->engine.exporter) cl_exporter_finish(context->engine.exporter, CL_FLUSH_MS, end_context, context);
+    else end_context(context);
 }
 
 static void port_closed(void *self, void *tag)
@@ -100,7 +129,9 @@ void cl_engine_port(cl_context *context, cl_port *port)
                       .forget_request = port_forget_request,
                       .next_id = port_next_id,
                       .closed = port_closed,
-                      .micros = port_micros};
+                      .micros = port_micros,
+                      .wall = port_wall,
+                      .span = port_span};
 }
 
 /* ---- the turn */
@@ -118,10 +149,12 @@ static int is_ended(const cl_context *context)
     return !context->engine.core || atomic_load_explicit(&context->ending, memory_order_relaxed) == 2;
 }
 
-CL_RARE static void publish_requests(cl_context *context)
+/* In a worker. */
+CL_RARE static void publish(cl_context *context)
 {
     cl_core *core = context->engine.core;
     cl_worker_publish(&context->engine.share, *cl_core_counter(core, CL_COUNT_REQUESTS), cl_core_open_requests(core));
+    if (context->engine.counts) cl_context_counts_tell(context);
 }
 
 /* The loop's turn: what became due in callbacks, then the output. */
@@ -140,7 +173,7 @@ void cl_engine_turn(void *self)
     }
     context->engine.unflushed = 0;
     context->descriptor.readable = 0;
-    if (cl_worker_is_open()) publish_requests(context);
+    if (cl_worker_is_open() || context->engine.counts) publish(context);
     /* What could not be written may have ended a call: no thread may sleep before its event is delivered. */
     if (context->engine.signal_due) cl_loop_defer(context->engine.loop);
 }

@@ -133,12 +133,14 @@ static int with_node(cl_context *context, const cl_command *c)
         return cl_node_unregister(node->core, c->operation.name, spec);
     case CL_DO_PUBLISH:
         return cl_node_publish(node->core, c->operation.name,
-                               &(cl_payload){c->operation.value, c->operation.meta, c->operation.bytes}, spec,
-                               c->operation.confirm);
+                               &(cl_payload){c->operation.value, c->operation.meta, c->operation.bytes},
+                               c->operation.trace, spec, c->operation.confirm);
     case CL_DO_ASK:
         return cl_node_ask(node->core, c->operation.name, c->operation.meta, c->operation.value, spec);
     case CL_DO_SUBSCRIBE:
         return cl_node_subscribe(node->core, &c->subscribe);
+    case CL_DO_END_SPAN:
+        return cl_trace_end(node->core, &c->own.span);
     case CL_DO_EXPLAIN:
         return cl_node_explain(node->core, c->operation.name, spec);
     default:

@@ -22,6 +22,7 @@
 #include "net/keys.h"
 #include "net/loop.h"
 #include "proto/direct.h"
+#include "trace/trace.h"
 #include "worker/worker.h"
 
 /* Counters of this layer, after those of the core. */
@@ -30,6 +31,8 @@ enum cl_api_counter {
     CL_COUNT_DROPPED_EVENTS,
     CL_COUNT_QUEUE_REFUSALS,
     CL_COUNT_LOST_RESULTS,
+    CL_COUNT_SPANS,
+    CL_COUNT_LOST_SPANS,
     CL_API_COUNTERS
 };
 
@@ -37,6 +40,8 @@ enum cl_api_counter {
 enum { CL_REFUSALS = 256 };
 
 enum { CL_TLS_TEXTS = 4 };
+
+enum { CL_FLUSH_MS = 1000 }; /* how long the end of a context waits for a collector of spans */
 
 /* What the options of a context say. */
 typedef struct cl_context_config {
@@ -48,6 +53,9 @@ typedef struct cl_context_config {
     char about[64]; /* version and process, as members of a JSON object */
     char host[256]; /* the name of this machine; "": it has none */
     int answers_questions;
+    int trace_for_others;      /* see cl_core_config, as the next */
+    int trace_by_parent;
+    uint64_t trace_below;
     cl_limits limits;
     cl_key_ring *keys;
     cl_direct direct; /* what limits.direct points to, if there are such links */
@@ -63,6 +71,7 @@ typedef struct cl_engine {
     cl_clock clock;
     cl_bus *bus;
     cl_core *core;
+    cl_exporter *exporter; /* NULL: no spans are recorded */
     uint64_t random_state;
     int wait_done;  /* thread mode: a call completed that is waited for */
     int signal_due; /* events were added in this turn */
@@ -70,12 +79,15 @@ typedef struct cl_engine {
     int64_t turned; /* inline: when poll last let the loop turn */
     int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
     int bus_closing, bus_closed;
+    int is_over; /* CLOUDS_EVENT_CONTEXT_CLOSED is given, after which nothing comes */
     int close_begun;
     uint64_t close_id, close_user_data; /* of the operation */
     size_t nodes;                       /* that the core has */
     uint64_t refusals[CL_REFUSALS];
     size_t refusal_count;
     cl_worker_share share; /* what the master was told of this context */
+    uint64_t *counts; /* the row of this context, where this process counts for others; NULL: it does not */
+    uint64_t before[CL_COUNTERS + CL_API_COUNTERS]; /* what its counters were then */
 } cl_engine;
 
 /* What lies between the engine and the user; in thread mode under `lock`. */

@@ -37,6 +37,7 @@ static int put_line(cl_buf *out, const char *text, const cl_log_facts *facts)
     if (!code && facts->request) code = cl_buf_printf(out, ",\"request\":%" PRIu64, facts->request);
     if (!code) code = put_text(out, "caller", facts->caller);
     if (!code) code = put_text(out, "node", facts->node);
+    if (!code) code = put_text(out, "trace", facts->trace);
     return code ? code : cl_buf_put_char(out, '}');
 }
 
@@ -78,7 +79,7 @@ static int has_room(const cl_context *context)
 void cl_log_events_line(void *self, int level, const char *text, const cl_log_facts *facts)
 {
     cl_context *context = self;
-    if (context->engine.bus_closed) return; /* nothing comes after CLOUDS_EVENT_CONTEXT_CLOSED */
+    if (context->engine.is_over) return;
     cl_context_lock(context);
     if (!has_room(context) || add_missed(context) != 0 || add(context, level, text, facts) != 0)
         context->inbox.log_missed++;

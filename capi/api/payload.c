@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "proto/bytes.h"
 #include "proto/extension.h"
+#include "proto/json.h"
+#include "proto/meta.h"
 
 int cl_payload_read(const clouds_payload *theirs, clouds_payload *out)
 {
@@ -30,6 +32,16 @@ int cl_payload_check(const cl_limits *limits, const clouds_payload *p, char brac
         code = cl_error(CLOUDS_ENOTSUP, "this version does not know the flags %u of a payload", p->flags);
     if (code == 0) code = cl_check_json(limits, json, bracket, "the value");
     return code == 0 && meta.n ? cl_check_meta(limits, meta) : code;
+}
+
+int clouds_trace_id(const char *meta, size_t meta_len, char *id)
+{
+    char room[CL_TRACE_DIGITS];
+    cl_str text = cl_str_of(meta, meta_len);
+    if (!id) return 0;
+    cl_str found = cl_json_check(text, '{', CL_JSON_ANY) == 0 ? cl_meta_trace_id(text, room) : CL_STR_NONE;
+    *cl_str_copy(id, found) = '\0';
+    return found.n != 0;
 }
 
 int clouds_bytes_mark(const char *name, size_t name_len)

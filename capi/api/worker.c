@@ -1,10 +1,11 @@
-/* clouds_worker_open, _next, _tell, _send: what the messages of a channel mean. */
+/* clouds_worker_open, _next, _tell, _send, _take, _accept, _give_back, _count: what the messages of a channel mean. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/check.h"
 #include "api/deadline.h"
@@ -38,13 +39,27 @@ static double seconds_of(const char *text, const char **rest)
     return is_number ? cl_at_most(seconds) : USUAL_DRAIN;
 }
 
-static int read_drain(const cl_worker_message *m, clouds_worker_event *event)
+static clouds_worker_event event_of(uint32_t type)
 {
-    const char *reason;
-    *event = (clouds_worker_event){.type = CLOUDS_WORKER_DRAIN, .seconds = seconds_of(m->body, &reason)};
+    return (clouds_worker_event){.type = type, .group = "", .data = "", .fd = -1, .watch_fd = -1};
+}
+
+static int drain(clouds_worker_event *event, double seconds, const char *reason, bool is_alone)
+{
+    cl_worker_take_no_more();
+    *event = event_of(CLOUDS_WORKER_DRAIN);
+    event->number = is_alone;
+    event->seconds = seconds;
     event->data = reason;
     event->data_len = strlen(reason);
     return 1;
+}
+
+static int read_drain(const cl_worker_message *m, clouds_worker_event *event)
+{
+    const char *reason;
+    double seconds = seconds_of(m->body, &reason);
+    return drain(event, seconds, *reason ? reason : "stop", false);
 }
 
 static int read_words(const cl_worker_message *m, clouds_worker_event *event)
@@ -52,17 +67,29 @@ static int read_words(const cl_worker_message *m, clouds_worker_event *event)
     const char *line = memchr(m->body, '\n', m->size);
     const char *blank = line ? memchr(m->body, ' ', (size_t)(line - m->body)) : NULL;
     if (!blank) return 0;
-    *event = (clouds_worker_event){.type = CLOUDS_WORKER_MESSAGE,
-                                   .number = strtol(blank, NULL, 10),
-                                   .group = m->body,
-                                   .group_len = (size_t)(blank - m->body),
-                                   .data = line + 1,
-                                   .data_len = m->size - (size_t)(line + 1 - m->body)};
+    *event = event_of(CLOUDS_WORKER_MESSAGE);
+    event->number = strtol(blank, NULL, 10);
+    event->group = m->body;
+    event->group_len = (size_t)(blank - m->body);
+    event->data = line + 1;
+    event->data_len = m->size - (size_t)(line + 1 - m->body);
     return 1;
 }
 
-/* 1: the event is one for the program. What this version does not know is none. */
-static int read_message(const cl_worker_message *m, clouds_worker_event *event)
+static int read_arrival(const cl_worker_message *m, clouds_worker_event *event)
+{
+    cl_worker_arrival a;
+    if (!cl_worker_arrive(m, &a)) return 0;
+    *event = event_of(a.is_listener ? CLOUDS_WORKER_LISTENER : CLOUDS_WORKER_CONNECTION);
+    event->flags = a.is_back ? CLOUDS_WORKER_CONNECTION_BACK : 0;
+    event->number = a.listener;
+    event->fd = a.fd;
+    event->watch_fd = a.watch;
+    return 1;
+}
+
+/* Those without a descriptor. */
+static int read_plain(const cl_worker_message *m, clouds_worker_event *event)
 {
     switch (m->type) {
     case CLOUDS_CHANNEL_DRAIN:
@@ -71,13 +98,34 @@ static int read_message(const cl_worker_message *m, clouds_worker_event *event)
         return read_words(m, event);
     case CLOUDS_CHANNEL_QUIET:
     case CLOUDS_CHANNEL_RESUME:
-        *event = (clouds_worker_event){.type = CLOUDS_WORKER_QUIET, .number = m->type == CLOUDS_CHANNEL_QUIET};
+        *event = event_of(CLOUDS_WORKER_QUIET);
+        event->number = m->type == CLOUDS_CHANNEL_QUIET;
+        event->data = m->body;
+        event->data_len = m->size;
         return 1;
     case CLOUDS_CHANNEL_ASK:
-        *event = (clouds_worker_event){.type = CLOUDS_WORKER_ASK};
+        *event = event_of(CLOUDS_WORKER_ASK);
+        return 1;
+    case CLOUDS_CHANNEL_TURN:
+        *event = event_of(CLOUDS_WORKER_TURN);
         return 1;
     default:
         return 0;
+    }
+}
+
+/* 1: the event is one for the program. What this version does not know is none. */
+static int read_message(const cl_worker_message *m, clouds_worker_event *event)
+{
+    switch (m->type) {
+    case CLOUDS_CHANNEL_CONNECTION:
+    case CL_WORKER_ACCEPTED:
+    case CLOUDS_CHANNEL_LISTENER:
+    case CLOUDS_CHANNEL_UNLISTEN:
+        return read_arrival(m, event);
+    default:
+        if (m->fd >= 0) close(m->fd);
+        return read_plain(m, event);
     }
 }
 
@@ -85,9 +133,7 @@ static int read_message(const cl_worker_message *m, clouds_worker_event *event)
 static int end(clouds_worker_event *event)
 {
     if (atomic_exchange(&told_of_end, true)) return CLOUDS_ECLOSED;
-    *event = (clouds_worker_event){
-        .type = CLOUDS_WORKER_DRAIN, .number = 1, .seconds = seconds_of(getenv("CLOUDS_DRAIN"), NULL)};
-    return 1;
+    return drain(event, seconds_of(getenv("CLOUDS_DRAIN"), NULL), "stop", true);
 }
 
 static int milliseconds_until(int64_t until)
@@ -110,29 +156,37 @@ static int next(clouds_worker_event *event, double timeout)
 
 int clouds_worker_next(clouds_worker_event *event, size_t event_size, double timeout)
 {
-    clouds_worker_event own = {0};
+    clouds_worker_event own;
     int code = cl_guard_hooks();
     if (code == 0 && (!event || isnan(timeout)))
         code = cl_error(CLOUDS_EINVAL, "clouds_worker_next: expected an event and a number of seconds");
     if (code == 0) code = cl_record_check(CL_RECORD_clouds_worker_event, event_size);
     if (code == 0) code = next(&own, timeout);
-    if (!own.group) own.group = "";
-    if (!own.data) own.data = "";
     if (code > 0) cl_record_write(event, event_size, &own, sizeof own);
     return code;
+}
+
+/* What a word means beside what the master makes of it. */
+static int note_word(uint32_t word)
+{
+    if (word == CLOUDS_WORKER_STOPPING) cl_worker_take_no_more();
+    return word == CLOUDS_WORKER_READY ? cl_worker_check_taker() : 0;
 }
 
 int clouds_worker_tell(uint32_t word, const char *text, size_t text_len)
 {
     static const char types[] = {
-        [CLOUDS_WORKER_READY] = CLOUDS_CHANNEL_READY,   [CLOUDS_WORKER_STOPPING] = CLOUDS_CHANNEL_STOPPING,
-        [CLOUDS_WORKER_ALIVE] = CLOUDS_CHANNEL_ALIVE,   [CLOUDS_WORKER_RETIRE] = CLOUDS_CHANNEL_RETIRE,
-        [CLOUDS_WORKER_RELOAD] = CLOUDS_CHANNEL_RELOAD, [CLOUDS_WORKER_VARIABLES] = CLOUDS_CHANNEL_VARIABLES};
+        [CLOUDS_WORKER_READY] = CLOUDS_CHANNEL_READY,          [CLOUDS_WORKER_STOPPING] = CLOUDS_CHANNEL_STOPPING,
+        [CLOUDS_WORKER_ALIVE] = CLOUDS_CHANNEL_ALIVE,          [CLOUDS_WORKER_RETIRE] = CLOUDS_CHANNEL_RETIRE,
+        [CLOUDS_WORKER_RELOAD] = CLOUDS_CHANNEL_RELOAD,        [CLOUDS_WORKER_VARIABLES] = CLOUDS_CHANNEL_VARIABLES,
+        [CLOUDS_WORKER_WANT_TURN] = CLOUDS_CHANNEL_WANTS_TURN, [CLOUDS_WORKER_END_TURN] = CLOUDS_CHANNEL_ENDS_TURN,
+        [CLOUDS_WORKER_ACCEPTS] = CLOUDS_CHANNEL_ACCEPTS};
     int code = cl_guard_hooks();
     if (code != 0) return code;
     if (word >= sizeof types || !types[word])
         return cl_error(CLOUDS_EINVAL, "clouds_worker_tell: there is no word %u", (unsigned)word);
     code = cl_check_text(text, text_len, "the text");
+    if (code == 0) code = note_word(word);
     return code != 0 ? code : cl_worker_send(types[word], text, text_len);
 }
 
@@ -160,4 +214,30 @@ int clouds_worker_send(const char *group, size_t group_len, uint32_t index, cons
     int head = snprintf(body, sizeof body, "%.*s%s\n", (int)group_len, group, number);
     memcpy(body + head, data, data_len);
     return cl_worker_send(CLOUDS_CHANNEL_MESSAGE, body, (size_t)head + data_len);
+}
+
+int clouds_worker_take(uint32_t what)
+{
+    int code = cl_guard_hooks();
+    return code != 0 ? code : cl_worker_take(what);
+}
+
+int clouds_worker_accept(uint32_t listener, int *fd)
+{
+    int code = cl_guard_hooks();
+    if (code == 0 && !fd) code = cl_error(CLOUDS_EINVAL, "clouds_worker_accept: expected a place for the descriptor");
+    return code != 0 ? code : cl_worker_accept_for_program(listener, fd);
+}
+
+int clouds_worker_give_back(uint32_t listener, int fd)
+{
+    int code = cl_guard_hooks();
+    if (code == 0 && fd < 0) code = cl_error(CLOUDS_EINVAL, "clouds_worker_give_back: expected a descriptor, got %d", fd);
+    return code != 0 ? code : cl_worker_give_back(listener, fd);
+}
+
+int clouds_worker_count(uint32_t what, int64_t change)
+{
+    int code = cl_guard_hooks();
+    return code != 0 ? code : cl_worker_count(what, change);
 }

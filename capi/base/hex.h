@@ -2,6 +2,9 @@
 #ifndef CL_HEX_H
 #define CL_HEX_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /* The value of a digit; -1: it is none. */
 static inline int cl_hex_value(char c)
 {
@@ -14,6 +17,15 @@ static inline int cl_hex_value(char c)
 static inline char cl_hex_digit(unsigned value)
 {
     return "0123456789abcdef"[value & 15];
+}
+
+/* Two digits for each byte, without a NUL. */
+static inline void cl_hex_write(const uint8_t *bytes, size_t n, char *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        *out++ = cl_hex_digit(bytes[i] >> 4);
+        *out++ = cl_hex_digit(bytes[i]);
+    }
 }
 
 #endif

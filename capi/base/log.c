@@ -70,6 +70,7 @@ static void to_hook(int level, const char *text, const cl_log_facts *facts)
     n += put_fact(raw + n, sizeof raw - n, "; method", facts->method);
     n += put_fact(raw + n, sizeof raw - n, "; caller", facts->caller);
     n += put_fact(raw + n, sizeof raw - n, "; node", facts->node);
+    n += put_fact(raw + n, sizeof raw - n, "; trace", facts->trace);
     if (facts->request) snprintf(raw + n, sizeof raw - n, "; request %llu", (unsigned long long)facts->request);
     escape(line, sizeof line, raw);
     pthread_mutex_lock(&log_lock);

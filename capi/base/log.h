@@ -13,7 +13,7 @@ enum { CL_LOG_OFF = 100 };
 
 /* What a line is about: absent texts are empty, no request is 0. */
 typedef struct cl_log_facts {
-    cl_str method, caller, node;
+    cl_str method, caller, node, trace;
     uint64_t request;
 } cl_log_facts;
 

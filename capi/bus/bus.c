@@ -1,22 +1,29 @@
-/* A bus is made of a directory, which has who serves what, and of transports, which carry envelopes. This file puts
- * them together by address and hands on what they report; node.c has the life of a node, route.c the choice of a way.
+/* A bus is made of a directory, which has who serves what, and of transports, which carry envelopes. This file hands on
+ * what they report; compose.c puts them together by address, node.c has the life of a node, route.c the choice of a
+ * way.
  *
  * A call is lost only by the word of the transport that carried it (peer_lost). Whether the node itself is dead is the
  * directory's to find out: suspect, and peer_gone, which ends only what went over a transport that cannot know. The bus
- * is up when the directory and all transports are. */
+ * is up when the directory and all transports are, but for one of the program's beside Redis. */
 #include "bus/internal.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "proto/direct.h"
 
 /* ---- up and down */
 
+/* One of the program's beside another may come and go: without it all goes by the other. */
+static int are_all_up(const cl_composed *bus)
+{
+    for (size_t i = bus->beside == CL_BESIDE_OWN; i < bus->transports_n; i++)
+        if (!bus->transports[i]->up) return 0;
+    return 1;
+}
+
 static void check_up(cl_composed *bus)
 {
-    if (bus->up || bus->closing || !bus->directory->up) return;
-    for (size_t i = 0; i < bus->transports_n; i++)
-        if (!bus->transports[i]->up) return;
+    if (bus->up || bus->closing || !bus->directory->up || !are_all_up(bus)) return;
     bus->up = bus->was_up = 1;
     bus->sink.state(bus->sink.self, CL_BUS_UP, 0, "");
     cl_bus_nodes_up(bus);
@@ -25,9 +32,7 @@ static void check_up(cl_composed *bus)
 /* A directory that is away takes no way away: what is known is reached, where every transport says so itself. */
 static int is_blind(const cl_composed *bus)
 {
-    for (size_t i = 0; i < bus->transports_n; i++)
-        if (!bus->transports[i]->up) return 0;
-    return bus->was_up && !bus->directory->up;
+    return bus->was_up && !bus->directory->up && are_all_up(bus);
 }
 
 static void on_state(void *self, int up, int code, const char *words)
@@ -157,9 +162,22 @@ static cl_composed *bus_of(void *way)
     return ((const cl_way *)way)->bus;
 }
 
+static void on_linked(void *self)
+{
+    cl_composed *bus = bus_of(self);
+    if (!bus->closing && bus->sink.linked) bus->sink.linked(bus->sink.self);
+}
+
 static void on_transport_state(void *self, int up, int code, const char *words)
 {
-    on_state(bus_of(self), up, code, words);
+    const cl_way *way = self;
+    if (way->bus->beside != CL_BESIDE_OWN || way->number != 0) {
+        on_state(way->bus, up, code, words);
+        return;
+    }
+    cl_bus_route_forget(way->bus);
+    if (up) on_linked(self);
+    else cl_log(CLOUDS_LOG_WARN, "the transport beside Redis: %s", words);
 }
 
 static int on_locate(void *self, cl_str id, cl_address *address)
@@ -199,12 +217,6 @@ static void on_transport_draining(void *self, cl_str id)
     cl_directory *d = bus->directory;
     on_peer_draining(bus, id);
     if (d->ops->drains && !bus->closing) d->ops->drains(d, id);
-}
-
-static void on_linked(void *self)
-{
-    cl_composed *bus = bus_of(self);
-    if (!bus->closing && bus->sink.linked) bus->sink.linked(bus->sink.self);
 }
 
 static void on_count(void *self, enum cl_link_count what)
@@ -251,7 +263,8 @@ cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number)
 /* Out of line, so that one transport costs a send no saved registers. */
 __attribute__((noinline)) static int send_routed(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
 {
-    if (bus->has_links) return cl_bus_send_beside(bus, node, e, token);
+    if (bus->beside == CL_BESIDE_LINKS) return cl_bus_send_beside_links(bus, node, e, token);
+    if (bus->beside == CL_BESIDE_OWN) return cl_bus_send_beside_own(bus, node, e, token);
     cl_transport *t = cl_bus_route(bus, e->to);
     return t ? t->ops->send(t, node, e, token) : cl_error_code();
 }
@@ -379,6 +392,7 @@ static const cl_bus_ops ops = {
     .send = send,
     .recall = recall,
     .is_linked = cl_bus_is_linked,
+    .is_reached = cl_bus_is_reached,
     .find_way = cl_bus_find_way,
     .lookup = lookup,
     .unwatch = unwatch,
@@ -390,73 +404,7 @@ static const cl_bus_ops ops = {
     .destroy = destroy,
 };
 
-/* ---- composition */
-
-static int compose_inproc(cl_composed *bus, const cl_url *url, const cl_limits *limits)
-{
-    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
-    int code = cl_memory_directory_create(bus->loop, url->name, limits, &of_directory, &bus->directory);
-    return code ? code : cl_mailbox_transport_create(bus->loop, url->name, limits, &of_transport, &bus->transports[0]);
-}
-
-static int compose_local(cl_composed *bus, const cl_url *url, const cl_limits *limits)
-{
-    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
-    int code = cl_folder_directory_create(bus->loop, url->name, &of_directory, &bus->directory);
-    return code ? code : cl_link_transport_create(bus->loop, limits, &of_transport, &bus->transports[0]);
-}
-
-static int add_links(cl_composed *bus, const cl_limits *limits)
-{
-    const cl_transport_sink of_links = cl_bus_transport_sink(bus, 0);
-    bus->has_links = 1;
-    return cl_link_transport_create_beside(bus->loop, limits, &of_links, &bus->transports[0]);
-}
-
-/* Directory and pubsub use one client of Redis. */
-static int compose_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits)
-{
-    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    unsigned place = limits->direct != NULL;
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, place);
-    bus->redis = cl_calloc(1, sizeof *bus->redis);
-    if (!bus->redis) return cl_error(CLOUDS_ENOMEM, NULL);
-    int code = cl_redis_client_init(bus->redis, bus->loop, url, limits);
-    if (code == 0) code = cl_redis_directory_create(bus->redis, &of_directory, &bus->directory);
-    if (code == 0 && limits->direct) code = add_links(bus, limits);
-    return code ? code : cl_pubsub_transport_create(bus->redis, &of_transport, &bus->transports[place]);
-}
-
-/* Whoever says nothing of links has those between the processes of a user on a machine. */
-static int compose_etcd(cl_composed *bus, const cl_url *url, const cl_limits *limits)
-{
-    static const cl_direct standard = {.unix_socket = 1, .ping = 1, .timeout = 2, .idle = 300};
-    cl_limits of_links = *limits;
-    if (!of_links.direct) of_links.direct = &standard;
-    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
-    bus->held_most = limits->write_soft;
-    int code = cl_etcd_directory_create(bus->loop, url, limits, &of_directory, &bus->directory);
-    return code ? code : cl_link_transport_create(bus->loop, &of_links, &of_transport, &bus->transports[0]);
-}
-
-static int compose(cl_composed *bus, const cl_url *url, const cl_limits *limits)
-{
-    switch (url->kind) {
-    case CL_URL_INPROC:
-        return compose_inproc(bus, url, limits);
-    case CL_URL_LOCAL:
-        return compose_local(bus, url, limits);
-    case CL_URL_OWN:
-        return cl_bus_compose_own(bus, url, limits);
-    case CL_URL_ETCD:
-        return compose_etcd(bus, url, limits);
-    default:
-        return compose_redis(bus, url, limits);
-    }
-}
+/* ---- the beginning */
 
 cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink)
 {
@@ -479,18 +427,4 @@ int cl_bus_start(cl_composed *bus)
     if (bus->transports_n == 1) bus->direct = bus->transports[0];
     cl_bus_channels_start(bus);
     return cl_defer(&bus->deferred, first_state, NULL, 0, 0, CL_STR_NONE);
-}
-
-int cl_bus_create(cl_loop *loop, const cl_url *url, const cl_limits *limits, const cl_bus_sink *sink, cl_bus **out)
-{
-    cl_composed *bus = cl_bus_allocate(loop, sink);
-    if (!bus) return cl_error(CLOUDS_ENOMEM, NULL);
-    int code = compose(bus, url, limits);
-    if (code == 0) code = cl_bus_start(bus);
-    if (code != 0) {
-        destroy(&bus->base);
-        return code == CLOUDS_ENOMEM ? cl_error(code, NULL) : code;
-    }
-    *out = &bus->base;
-    return 0;
 }

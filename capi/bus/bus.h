@@ -106,16 +106,17 @@ typedef struct cl_bus_ops {
     int (*publish)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token, size_t *drops);
     /* Sends from `node`, which is ready. CL_NATIVE in e->flags says that e->to is ours. token 0: nobody waits for its
      * delivery. Refused at once, without a delivery: CLOUDS_EUNREACHABLE, CLOUDS_ELIMIT, CLOUDS_ETOOBIG, CLOUDS_ENOMEM.
-     * While the bus is down, and not blind, calls are refused (the core keeps them) but those to linked nodes; results
-     * and messages queue within write_soft, and
-     * what is past its deadline then is never sent. */
+     * While the bus is down, and not blind, calls are refused (the core keeps them) but those that is_reached lets go;
+     * results and messages queue within write_soft, and what is past its deadline then is never sent. */
     int (*send)(cl_bus *bus, void *node, const cl_envelope *e, uint64_t token);
     /* Takes an envelope back that was sent to `to`. 1: it had not left, never will, and no delivery of it is reported;
      * 0: it may have left. NULL: what was sent cannot be taken back. */
     int (*recall)(cl_bus *bus, cl_str to, uint64_t token);
-    /* Does a link to the node stand open, beside another way? By that a call goes although the bus is down, and one with
-     * CL_BY_LINK goes by that alone: refused with CLOUDS_EUNREACHABLE when it is not there any more. NULL: never. */
+    /* Does a link to the node stand open, beside another way? A call with CL_BY_LINK goes by that alone: refused with
+     * CLOUDS_EUNREACHABLE when it is not there any more. NULL: never. */
     int (*is_linked)(cl_bus *bus, cl_str id);
+    /* Does a call go to the node although the bus is down? NULL: never. */
+    int (*is_reached)(cl_bus *bus, cl_str id);
     /* How a call would go to the node now: 1: by a link, 0: otherwise; and its address, as far as it is known. NULL: it
      * is not known. */
     int (*find_way)(cl_bus *bus, cl_str id, cl_address *at);

@@ -20,11 +20,15 @@ typedef struct cl_way {
     unsigned number; /* its place in `transports` */
 } cl_way;
 
-/* bus.c: a directory, and transports in order of preference. Handles of nodes are the owner's, on every floor. */
+/* A directory, and transports in order of preference. Handles of nodes are the owner's, on every floor. */
 typedef struct cl_composed {
     cl_bus base;
     cl_transport *direct; /* the transport of every envelope; NULL: see route.c */
-    int has_links;        /* the first transport has links that come and go, the second reaches everybody */
+    enum {
+        CL_BESIDE_NONE,
+        CL_BESIDE_LINKS, /* the first transport has links that come and go, the second reaches everybody */
+        CL_BESIDE_OWN    /* the same, where the first is one of the program's */
+    } beside;
     struct cl_route {
         cl_transport *transport; /* NULL: none is kept */
         unsigned way;
@@ -51,9 +55,9 @@ typedef struct cl_composed {
         cl_buf held;          /* published before it was known who has subscribed */
         int is_following;
     } channels;
-    cl_list_node held; /* messages that wait for the directory: held.c */
+    cl_list_node held;            /* messages that wait for the directory: held.c */
     size_t held_bytes, held_most; /* most 0: none is held */
-    int up;           /* as reported last */
+    int up;                       /* as reported last */
     int was_up;
     int closing, directory_closing;
 } cl_composed;
@@ -64,6 +68,13 @@ cl_composed *cl_bus_allocate(cl_loop *loop, const cl_bus_sink *sink);
 cl_directory_sink cl_bus_directory_sink(cl_composed *bus);
 cl_transport_sink cl_bus_transport_sink(cl_composed *bus, unsigned number);
 int cl_bus_start(cl_composed *bus);
+
+/* ---- compose.c: its parts. Each 0 or an error. */
+/* The client and its directory; has_addresses: those of a transport beside it are in the records. */
+int cl_bus_add_redis(cl_composed *bus, const cl_url *url, const cl_limits *limits, int has_addresses);
+int cl_bus_add_pubsub(cl_composed *bus, unsigned place);
+/* The library's links, and no other transport. */
+int cl_bus_add_links(cl_composed *bus, const cl_limits *limits);
 
 /* ---- own.c: with a directory or a transport that the program has registered */
 int cl_bus_compose_own(cl_composed *bus, const cl_url *url, const cl_limits *limits);
@@ -127,10 +138,13 @@ void cl_bus_held_free(cl_composed *bus);
 /* ---- route.c: which transport carries an envelope to a node */
 /* NULL: none reaches it. base.way says which it is. */
 cl_transport *cl_bus_route(cl_composed *bus, cl_str to);
-/* A bus that has_links: calls over an open link, results the way their call came, everything else by the other. */
-int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token);
+/* Beside links: calls over an open link, results the way their call came, everything else by the other. */
+int cl_bus_send_beside_links(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token);
+/* Beside a transport of the program's: calls, results and cancels by that, to whom it reaches. */
+int cl_bus_send_beside_own(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token);
 /* Parts of the bus' operations. */
 int cl_bus_is_linked(cl_bus *base, cl_str id);
+int cl_bus_is_reached(cl_bus *base, cl_str id);
 int cl_bus_find_way(cl_bus *base, cl_str id, cl_address *at);
 int cl_bus_put_links(cl_bus *base, uint64_t asked_by, cl_buf *out);
 /* Something happened that may change a way. */

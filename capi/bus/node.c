@@ -32,6 +32,7 @@ typedef struct cl_bus_node {
     unsigned opening, listening; /* a bit for each transport */
     int draining, closing;
     int ending;    /* closing, and the transports were told */
+    unsigned shut; /* a bit for each transport that was told before, since the node is refused */
     int served;    /* a method was registered once */
     int is_closed; /* counted in closing_n */
     cl_deferred *ready;
@@ -72,13 +73,20 @@ static void fail(cl_bus_node *node, int code, const char *words)
     report(node, code, node->words);
 }
 
+/* Where whoever listens gets what is for the id, one that is refused must not go on. */
+static void confirm_by(cl_bus_node *node, unsigned i, int code)
+{
+    cl_transport *t = node->bus->transports[i];
+    if (!(node->listening & 1u << i)) return;
+    if (t->ops->confirm) t->ops->confirm(t, node->handle, code);
+    if (!code || !t->takes_ids || node->shut & 1u << i) return;
+    node->shut |= 1u << i;
+    t->ops->close_node(t, node->handle, 0);
+}
+
 static void confirm(cl_bus_node *node, int code)
 {
-    cl_composed *bus = node->bus;
-    for (size_t i = 0; i < bus->transports_n; i++) {
-        cl_transport *t = bus->transports[i];
-        if (t->ops->confirm && node->listening & 1u << i) t->ops->confirm(t, node->handle, code);
-    }
+    for (unsigned i = 0; i < node->bus->transports_n; i++) confirm_by(node, i, code);
 }
 
 static void became_ready(cl_bus_node *node)
@@ -103,6 +111,7 @@ static int listen_at(cl_bus_node *node, const cl_address *at)
 {
     cl_composed *bus = node->bus;
     size_t n = 0;
+    if (node->shut & node->listening) return cl_error(CLOUDS_EUNREACHABLE, "the end of its last listening is to come");
     cl_address *found = cl_realloc(node->addresses, CL_TRANSPORTS * CL_NODE_ADDRESSES * sizeof *found);
     if (!found) return cl_error(CLOUDS_ENOMEM, NULL);
     node->addresses = found;
@@ -114,6 +123,7 @@ static int listen_at(cl_bus_node *node, const cl_address *at)
         if (code < 0) return code;
         n += more;
         node->listening |= 1u << i;
+        node->shut &= ~(1u << i);
         if (code == CL_PENDING) node->opening |= 1u << i;
         else node->opening &= ~(1u << i);
     }
@@ -324,7 +334,7 @@ static void listen_no_more(cl_bus_node *node)
     node->ending = 1;
     if (!node->listening) no_longer_listens(node);
     for (size_t i = 0; i < bus->transports_n; i++)
-        if (node->listening & 1u << i)
+        if (node->listening & ~node->shut & 1u << i)
             bus->transports[i]->ops->close_node(bus->transports[i], node->handle, node->served);
 }
 
@@ -387,7 +397,7 @@ void cl_bus_node_closed(void *self, void *handle)
     cl_bus_node *node = node_of(way->bus, handle);
     if (!node) return;
     node->listening &= ~(1u << way->number);
-    if (!node->listening) leave(node);
+    if (!node->listening && node->ending) leave(node);
 }
 
 void cl_bus_node_left(void *self, void *handle)

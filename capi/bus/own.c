@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "bus/internal.h"
-#include "proto/direct.h"
 
 /* ---- what is registered. It stays, so whoever has found it needs no lock. */
 
@@ -55,8 +54,8 @@ static int check_name(const char *name, const char *what)
 
 static int is_the_librarys(const char *name)
 {
-    static const char *const names[] = {"redis",  "rediss", "local", "inproc",  "etcd",   "etcds",
-                                        "folder", "memory", "link",  "mailbox", "pubsub", "unix"};
+    static const char *const names[] = {"redis",  "rediss", "local",   "inproc", "etcd", "etcds", "folder",
+                                        "memory", "link",   "mailbox", "pubsub", "unix", "tcp",   "channel"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i], name) == 0) return 1;
     return 0;
@@ -132,19 +131,26 @@ static int is_named(cl_str name, const char *const *names)
     return *names != NULL;
 }
 
+int cl_bus_own_has_sentinels(const cl_url *url)
+{
+    parts p = {0};
+    return url->kind == CL_URL_OWN && split(cl_str_z(url->path), &p) && !find(0, p.directory) &&
+           memmem(p.directory.p, p.directory.n, "+sentinel", 9) != NULL;
+}
+
 int cl_bus_own_url(cl_str text, cl_url *out)
 {
-    static const char *const with_a_transport[] = {"local", "inproc", "etcd", "etcds", NULL};
+    static const char *const known[] = {"local",  "inproc",     "etcd",           "etcds",           "redis",
+                                        "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", NULL};
     parts p;
     if (!split(text, &p)) return 0;
     const row *transport = p.transport.n ? find(1, p.transport) : NULL, *directory = find(0, p.directory);
-    if (!transport && !directory) return 0;
+    int is_known = is_named(p.directory, known);
+    if (!transport && !directory && !(p.transport.n && is_known)) return 0;
     if (!transport && p.transport.n)
         return cl_error(CLOUDS_EURL, "no transport is registered as \"%.*s\"",
                         (int)(p.transport.n < 64 ? p.transport.n : 64), p.transport.p);
-    if (!directory && cl_str_starts(p.directory, CL_STR("redis")))
-        return cl_error(CLOUDS_ENOTSUP, "the directory on Redis goes with its own transports only");
-    if (!directory && !is_named(p.directory, with_a_transport))
+    if (!directory && !is_known)
         return cl_error(CLOUDS_EURL, "no directory is registered as \"%.*s\"",
                         (int)(p.directory.n < 64 ? p.directory.n : 64), p.directory.p);
     int code = cl_url_of_own(text, out);
@@ -153,42 +159,94 @@ int cl_bus_own_url(cl_str text, cl_url *out)
 
 /* ---- making a bus */
 
-static int make_known_directory(cl_composed *bus, const cl_url *url, cl_str text, const cl_limits *limits,
-                                const cl_directory_sink *sink)
+/* The address of a directory of the library's, with what options say beside it. */
+typedef struct known {
+    cl_url url;
+    char *prefix, *password; /* its own */
+} known;
+
+static int known_read(known *k, const cl_url *said, cl_str text)
 {
-    cl_url inner;
-    int code = cl_url_parse(text, &inner);
+    int code = cl_url_parse(text, &k->url);
     if (code != 0) return code;
-    const char *own_prefix = inner.prefix, *own_password = inner.password;
-    if (url->prefix[0]) inner.prefix = url->prefix;
-    if (url->password[0]) inner.password = url->password;
-    cl_url_tls_override(&inner.tls, &url->tls);
-    code = inner.kind == CL_URL_INPROC
-               ? cl_memory_directory_create(bus->loop, inner.name, limits, sink, &bus->directory)
-           : inner.kind == CL_URL_LOCAL ? cl_folder_directory_create(bus->loop, inner.name, sink, &bus->directory)
-                                        : cl_etcd_directory_create(bus->loop, &inner, limits, sink, &bus->directory);
-    inner.prefix = (char *)own_prefix;
-    inner.password = (char *)own_password;
-    cl_url_free(&inner);
+    cl_url *url = &k->url;
+    k->prefix = url->prefix;
+    k->password = url->password;
+    if (said->prefix[0]) url->prefix = said->prefix;
+    if (said->password[0]) url->password = said->password;
+    url->sentinel_user = said->sentinel_user;
+    url->sentinel_password = said->sentinel_password;
+    cl_url_tls_override(&url->tls, &said->tls);
+    return 0;
+}
+
+static void known_free(known *k)
+{
+    k->url.prefix = k->prefix;
+    k->url.password = k->password;
+    cl_url_free(&k->url);
+}
+
+static int add_transport(cl_composed *bus, const row *transport, cl_str rest, const cl_limits *limits)
+{
+    const cl_transport_sink sink = cl_bus_transport_sink(bus, 0);
+    cl_str name = bus->beside == CL_BESIDE_OWN ? cl_str_z(transport->name) : CL_STR_NONE;
+    return cl_own_transport_create(bus->loop, &transport->kind.transport, name, rest, limits, &sink,
+                                   &bus->transports[0]);
+}
+
+/* On Redis there may be nodes that it does not reach, those of npm among them. */
+static int add_beside_pubsub(cl_composed *bus, const cl_url *url, const row *transport, cl_str rest,
+                             const cl_limits *limits)
+{
+    bus->beside = CL_BESIDE_OWN;
+    int code = cl_bus_add_redis(bus, url, limits, 1);
+    if (code == 0) code = add_transport(bus, transport, rest, limits);
+    return code ? code : cl_bus_add_pubsub(bus, 1);
+}
+
+static int add_known(cl_composed *bus, const cl_url *url, const row *transport, cl_str rest, const cl_limits *limits)
+{
+    const cl_directory_sink sink = cl_bus_directory_sink(bus);
+    int code;
+    switch (url->kind) {
+    case CL_URL_INPROC:
+        code = cl_memory_directory_create(bus->loop, url->name, limits, &sink, &bus->directory);
+        break;
+    case CL_URL_LOCAL:
+        code = cl_folder_directory_create(bus->loop, url->name, &sink, &bus->directory);
+        break;
+    case CL_URL_ETCD:
+        code = cl_etcd_directory_create(bus->loop, url, limits, &sink, &bus->directory);
+        break;
+    default:
+        return add_beside_pubsub(bus, url, transport, rest, limits);
+    }
+    bus->held_most = limits->write_soft;
+    return code ? code : add_transport(bus, transport, rest, limits);
+}
+
+static int compose_known(cl_composed *bus, const cl_url *url, const parts *p, const row *transport,
+                         const cl_limits *limits)
+{
+    known k;
+    int code = known_read(&k, url, cl_str_z(p->directory.p));
+    if (code != 0) return code;
+    code = add_known(bus, &k.url, transport, p->rest, limits);
+    known_free(&k);
     return code;
 }
 
 int cl_bus_compose_own(cl_composed *bus, const cl_url *url, const cl_limits *limits)
 {
-    static const cl_direct standard = {.unix_socket = 1, .ping = 1, .timeout = 2, .idle = 300};
-    const cl_directory_sink of_directory = cl_bus_directory_sink(bus);
-    const cl_transport_sink of_transport = cl_bus_transport_sink(bus, 0);
-    cl_limits of_links = *limits;
+    const cl_directory_sink sink = cl_bus_directory_sink(bus);
     parts p = {0};
     split(cl_str_z(url->path), &p);
     const row *transport = find(1, p.transport), *directory = find(0, p.directory);
-    if (!of_links.direct) of_links.direct = &standard;
+    if (!directory) return compose_known(bus, url, &p, transport, limits);
     bus->held_most = limits->write_soft;
-    int code = directory ? cl_own_directory_create(bus->loop, &directory->kind.directory, p.rest, !transport, limits,
-                                                   &of_directory, &bus->directory)
-                         : make_known_directory(bus, url, cl_str_z(p.directory.p), limits, &of_directory);
+    int code = cl_own_directory_create(bus->loop, &directory->kind.directory, p.rest, !transport, limits, &sink,
+                                       &bus->directory);
     if (code != 0) return code;
-    return transport ? cl_own_transport_create(bus->loop, &transport->kind.transport, p.rest, limits, &of_transport,
-                                               &bus->transports[0])
-                     : cl_link_transport_create(bus->loop, &of_links, &of_transport, &bus->transports[0]);
+    return transport ? add_transport(bus, transport, p.rest, limits) : cl_bus_add_links(bus, limits);
 }

@@ -1,4 +1,5 @@
-/* The directories and transports that the program has registered (clouds_extend.h), and buses that are made with them. */
+/* The directories and transports that the program has registered (clouds_extend.h), and buses that are made with them.
+ */
 #ifndef CL_BUS_OWN_H
 #define CL_BUS_OWN_H
 
@@ -12,5 +13,7 @@ int cl_bus_register_transport(const char *name, const cl_own_transport_kind *kin
 
 /* Reads an address that names one of them: 1 and *out; 0: it names none; or an error. */
 int cl_bus_own_url(cl_str text, cl_url *out);
+/* Is it on the Redis that sentinels name? */
+int cl_bus_own_has_sentinels(const cl_url *url);
 
 #endif

@@ -3,7 +3,10 @@
  * kept until anything is reported that could change it: the next envelope mostly goes the same way.
  *
  * Links beside Redis are another matter: there the way depends on whether a link is open just now. No call waits for
- * one. Messages always go by Redis, so that those between two nodes keep their order. */
+ * one. Messages always go by Redis, so that those between two nodes keep their order. So it is with a transport of the
+ * program's beside Redis, which reaches those in whose records an address of it is, as far as it takes what it is
+ * given.
+ */
 #include "bus/internal.h"
 
 #include <string.h>
@@ -45,7 +48,7 @@ void cl_bus_route_forget(cl_composed *bus)
     bus->route.transport = NULL;
 }
 
-enum { LINKS, OTHERS };
+enum { LINKS, OWN = LINKS, OTHERS };
 
 static int send_by(cl_composed *bus, unsigned way, void *node, const cl_envelope *e, uint64_t token)
 {
@@ -62,7 +65,7 @@ static int send_by_link(cl_composed *bus, void *node, const cl_envelope *e, uint
     return code;
 }
 
-int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
+int cl_bus_send_beside_links(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
 {
     cl_transport *links = bus->transports[LINKS];
     if (e->flags & CL_BY_LINK) return send_by_link(bus, node, e, token);
@@ -78,11 +81,25 @@ int cl_bus_send_beside(cl_composed *bus, void *node, const cl_envelope *e, uint6
     return code;
 }
 
+int cl_bus_send_beside_own(cl_composed *bus, void *node, const cl_envelope *e, uint64_t token)
+{
+    int is_direct = e->type == CL_CALL || e->type == CL_RESULT || e->type == CL_CANCEL, code = CLOUDS_EUNREACHABLE;
+    if (is_direct && cl_bus_route(bus, e->to) == bus->transports[OWN]) code = send_by(bus, OWN, node, e, token);
+    return code == CLOUDS_EUNREACHABLE ? send_by(bus, OTHERS, node, e, token) : code;
+}
+
 int cl_bus_is_linked(cl_bus *base, cl_str id)
 {
     const cl_composed *bus = CL_OWNER(base, cl_composed, base);
-    cl_transport *links = bus->transports[0];
-    return bus->has_links && !bus->closing && links->ops->is_open(links, id);
+    cl_transport *links = bus->transports[LINKS];
+    return bus->beside == CL_BESIDE_LINKS && !bus->closing && links->ops->is_open(links, id);
+}
+
+int cl_bus_is_reached(cl_bus *base, cl_str id)
+{
+    cl_composed *bus = CL_OWNER(base, cl_composed, base);
+    if (bus->beside != CL_BESIDE_OWN) return cl_bus_is_linked(base, id);
+    return !bus->closing && cl_bus_route(bus, id) == bus->transports[OWN];
 }
 
 /* Beside another way a link counts when it is open; where all is by links, it is opened for the call. */
@@ -90,7 +107,7 @@ int cl_bus_find_way(cl_bus *base, cl_str id, cl_address *at)
 {
     const cl_composed *bus = CL_OWNER(base, cl_composed, base);
     if (bus->closing || bus->directory->ops->locate(bus->directory, id, at) != 0) at->text[0] = '\0';
-    return bus->has_links ? cl_bus_is_linked(base, id) : bus->transports[0]->ops->is_open != NULL;
+    return bus->beside == CL_BESIDE_LINKS ? cl_bus_is_linked(base, id) : bus->transports[0]->ops->is_open != NULL;
 }
 
 int cl_bus_put_links(cl_bus *base, uint64_t asked_by, cl_buf *out)

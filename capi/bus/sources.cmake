@@ -1,1 +1,1 @@
-set(bus_sources bus.c own.c channels.c held.c held_publishes.c node.c route.c)
+set(bus_sources bus.c compose.c own.c channels.c held.c held_publishes.c node.c route.c)

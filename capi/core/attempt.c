@@ -140,14 +140,14 @@ CL_RARE static void await_bus(cl_call *call)
     park(call);
 }
 
-/* The bus is down. Who is linked is reached all the same. */
-CL_RARE static void go_by_link(cl_call *call, int64_t now)
+/* The bus is down, and some are reached all the same. */
+CL_RARE static void go_without_bus(cl_call *call, int64_t now)
 {
     cl_bus *bus = call->node->core->bus;
-    int may = call->node->state == CL_NODE_READY && bus->ops->is_linked && now < call->until;
+    int may = call->node->state == CL_NODE_READY && bus->ops->is_reached && now < call->until;
     cl_peer *peer = NULL;
-    if (may && call->pinned) peer = bus->ops->is_linked(bus, call->peer->id) ? call->peer : NULL;
-    else if (may && !call->node->config.find_server) peer = cl_balance_pick_linked(call->method, call);
+    if (may && call->pinned) peer = bus->ops->is_reached(bus, call->peer->id) ? call->peer : NULL;
+    else if (may && !call->node->config.find_server) peer = cl_balance_pick_reached(call->method, call);
     if (peer) {
         cl_attempt_send(call, peer, now);
         return;
@@ -221,7 +221,7 @@ void cl_attempt_dispatch(cl_call *call, int64_t now)
 {
     cl_core *core = call->node->core;
     if (!cl_node_may_send(call->node)) {
-        go_by_link(call, now);
+        go_without_bus(call, now);
         return;
     }
     if (now >= call->until) {
@@ -269,14 +269,14 @@ static int send_attempt_by(cl_call *call, int by_link, int64_t now)
     call->by_link = (uint8_t)by_link;
     call->as_linked = by_link || call->peer->native == CL_NATIVE_LINKED;
     /* Where it is not known what the peer is, nobody who reads no frames gets them. */
-    call->as_frames = call->peer->native >= CL_NATIVE_LINKED || ((call->along || call->question) && call->pinned);
+    call->as_frames = call->peer->native >= CL_NATIVE_LINKED || (call->pinned && ((call->along && !call->is_traced) || call->question));
     call->wire_id = cl_str_of(call->id_room, cl_attempt_id(core, token, call->as_linked, call->id_room));
     cl_envelope e = cl_envelope_of(CL_CALL, call->node->id, call->peer->id, call->wire_id);
     e.flags = call->as_frames ? CL_NATIVE | CL_FRAMES : call->as_native ? CL_NATIVE : 0;
     e.method = call->method->name;
     e.args = call->args;
     e.deadline = has_once(call) ? call->deadline : call->until; /* the next attempt may get the answer to this one */
-    e.extension = call->along;
+    e.extension = call->is_traced && !call->as_frames ? NULL : call->along;
     if (call->notify) e.flags |= CL_NOTIFY;
     if (by_link) e.flags |= CL_BY_LINK;
     e.carried = &call->carried;
@@ -435,6 +435,7 @@ void cl_attempt_failed(cl_call *call, int code, int64_t now)
     }
     call->retries--;
     call->ended = code;
+    cl_trace_note(call->node->core, call->span, CL_SPAN_RETRY, code, call->peer ? call->peer->id : CL_STR_NONE);
     call->node->core->counters[CL_COUNT_RETRIES]++;
     if (rule == CLOUDS_RETRY_NOW) {
         cl_attempt_begin(call, now, now);
@@ -459,6 +460,7 @@ void cl_attempt_fail_over(cl_call *call, enum cl_failing how, int code, cl_str e
         return;
     }
     cl_attempt_keep_reason(call, code, error);
+    cl_trace_note(call->node->core, call->span, CL_SPAN_FAILOVER, code, call->peer ? call->peer->id : CL_STR_NONE);
     call->failing = (uint8_t)how;
     cl_attempt_enter(call, CL_CALL_BACKOFF, NULL);
     if (call->pinned && cl_node_may_send(call->node)) cl_attempt_failed(call, code, now);

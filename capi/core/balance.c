@@ -355,13 +355,13 @@ void cl_balance_explain(cl_method *m, const cl_call *call, int64_t now, cl_choic
     }
 }
 
-/* While the bus is down: only who is linked can be reached. */
-CL_RARE cl_peer *cl_balance_pick_linked(cl_method *m, const cl_call *call)
+/* While the bus is down. */
+CL_RARE cl_peer *cl_balance_pick_reached(cl_method *m, const cl_call *call)
 {
     cl_bus *bus = call->node->core->bus;
     if (m->turn >= m->n) m->turn = 0;
     for (uint32_t step = 0, at = m->turn; step < m->n; step++, at = at + 1 < m->n ? at + 1 : 0) {
-        if (cl_call_has_tried(call, m->servers[at]) || !bus->ops->is_linked(bus, m->servers[at]->id)) continue;
+        if (cl_call_has_tried(call, m->servers[at]) || !bus->ops->is_reached(bus, m->servers[at]->id)) continue;
         m->turn = at + 1;
         return take(m, at);
     }

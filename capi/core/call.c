@@ -101,11 +101,16 @@ static void free_texts(cl_core *core, cl_call *call)
     call->tried_n = 0;
 }
 
+static uint64_t has_along(const cl_call_spec *spec)
+{
+    return spec->meta.n | spec->bytes.n | spec->once.n | spec->reply_to.n | spec->trace.n | spec->parent;
+}
+
 /* What needs memory or room, in the order in which it is undone. */
 static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 {
     int code = keep_args(core, call, spec->args);
-    if (code == 0 && (spec->meta.n | spec->bytes.n | spec->once.n | spec->reply_to.n | spec->parent))
+    if (code == 0 && (core->config.traces | (has_along(spec) != 0)))
         code = cl_along_keep(core, call, spec, cl_request_find(core, spec->parent));
     if (code) return code;
     if ((code = cl_directory_method(core, spec->method, &call->method)) != 0) return code;
@@ -124,6 +129,7 @@ static int prepare(cl_core *core, cl_call *call, const cl_call_spec *spec)
 static void release_record(cl_core *core, cl_call *call)
 {
     if (call->hedge) cl_hedge_release(call);
+    if (call->span) cl_trace_discard(call->span);
     cl_peer_release(core, call->peer);
     if (call->method) cl_directory_release(core, call->method);
     free_texts(core, call);
@@ -143,6 +149,22 @@ static void set_parent(cl_call *call, cl_request *parent)
     cl_list_append(&parent->calls, &call->of_parent);
 }
 
+/* How long what is called on behalf of a request may take; 0: not known. */
+static int64_t end_of_request(const cl_request *r)
+{
+    const cl_core *core = r->node->core;
+    int is_late = r->once && r->deadline && cl_core_now(core) >= r->deadline;
+    return is_late ? r->deadline + core->config.once_window : r->deadline;
+}
+
+/* The time of a handler that still runs is over: what it calls is, too. */
+static int is_overdue(const cl_core *core, uint64_t id)
+{
+    for (size_t i = 0; i < CL_OVERDUE; i++)
+        if (core->overdue[i] == id) return 1;
+    return 0;
+}
+
 static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
 {
     const cl_node *node = call->node;
@@ -156,10 +178,10 @@ static void set_times(cl_call *call, const cl_call_spec *spec, int64_t start)
     call->deadline = start + clamp(length, max);
     call->latest = spec->deadline > 0 || node->deadline ? call->deadline : start + max;
     cl_request *parent = cl_request_find(core, spec->parent);
-    if (!parent && spec->parent && cl_request_is_overdue(core, spec->parent)) call->deadline = call->latest = start;
+    if (!parent && spec->parent && is_overdue(core, spec->parent)) call->deadline = call->latest = start;
     if (!parent) return;
     set_parent(call, parent);
-    int64_t limit = cl_request_ends(parent);
+    int64_t limit = end_of_request(parent);
     if (!limit) return;
     if (limit < call->deadline) call->deadline = limit;
     if (limit < call->latest) call->latest = limit;
@@ -174,7 +196,7 @@ CL_RARE static int too_many(const cl_core *core)
 /* One whose deadline has passed is known for a while: such a call has no time left, and says so by its end. */
 CL_RARE static int no_such_parent(const cl_core *core, uint64_t parent)
 {
-    if (cl_request_is_overdue(core, parent)) return 0;
+    if (is_overdue(core, parent)) return 0;
     return cl_error(CLOUDS_ESTALE,
                     "the parent %" PRIu64 " of the call is no request that is open: it is answered, expired or closed",
                     parent);
@@ -263,6 +285,7 @@ CL_RARE cl_call *cl_call_copy(cl_call *call)
     copy->tried_cap = CL_TRIED_INLINE;
     copy->balance = call->balance;
     copy->pinned = 0;
+    copy->is_traced = call->is_traced;
     copy->user_data = 0;
     copy->retries = 0;
     copy->timeout = call->timeout;
@@ -320,6 +343,7 @@ void cl_call_complete_along(cl_call *call, int code, cl_str error, cl_str data, 
     if (x) cl_along_show(x, &event);
     if (call->question) cl_ask_complete(core, call, &event, data);
     if (call->stats) cl_stats_called(core, call, event.outcome);
+    if (call->span) cl_trace_called(core, call, event.outcome, code, error);
     cl_emit(core, call->node, &event);
     release_record(core, call);
 }

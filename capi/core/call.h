@@ -51,6 +51,7 @@ typedef struct cl_call {
     cl_method *method;
     struct cl_stats *stats; /* NULL: it is not counted */
     int64_t began;          /* in microseconds, if it is */
+    struct cl_open_span *span; /* NULL: it has none */
     cl_hedge *hedge;           /* NULL: it has none */
     struct cl_request *parent; /* the request on whose behalf it is made, while that is open */
     cl_peer *peer;             /* the pinned, or the one asked last; counted */
@@ -70,6 +71,7 @@ typedef struct cl_call {
     uint8_t as_linked; /* only the peer can answer this attempt */
     uint8_t by_link;   /* the same, for its answer has to come over a link, beside another way */
     uint8_t balance;   /* enum cl_balance */
+    uint8_t is_traced; /* all that goes along is of a trace, which whoever reads no frames does without */
     uint8_t way;       /* what carried this attempt: cl_bus.way */
     uint16_t tried_n, tried_cap;
     uint32_t paused_n; /* servers that said so themselves */

@@ -123,6 +123,11 @@ void cl_core_destroy(cl_core *core)
     cl_free(core);
 }
 
+int cl_core_is_up(const cl_core *core)
+{
+    return core->bus_up;
+}
+
 const uint64_t *cl_core_counters(cl_core *core)
 {
     if (core->bus) memcpy(&core->counters[CL_COUNT_LINKS], core->bus->counts, sizeof core->bus->counts);

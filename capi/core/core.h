@@ -9,6 +9,7 @@
 
 #include "clouds.h"
 #include "bus/bus.h"
+#include "proto/span.h"
 
 typedef struct cl_core cl_core;
 typedef struct cl_node cl_node;
@@ -43,6 +44,10 @@ typedef struct cl_port {
     void (*closed)(void *self, void *tag);
     /* now, in microseconds, for what is measured. NULL: now is fine enough. */
     int64_t (*micros)(void *self);
+    /* Nanoseconds since 1970. NULL: so many milliseconds as now says. */
+    int64_t (*wall)(void *self);
+    /* A span that is recorded has ended. May be NULL. */
+    void (*span)(void *self, const cl_span *span);
 } cl_port;
 
 typedef struct cl_core_config {
@@ -58,6 +63,13 @@ typedef struct cl_core_config {
     const char *host;           /* the name of its machine; lives as long; NULL: not said */
     int answers_questions;      /* of other nodes */
     int stats;                  /* calls and requests are counted and timed by method */
+    /* Where the values of that are, when others are to read them; NULL: nobody is. add_counts may give none. */
+    uint64_t *(*add_counts)(uint32_t kind, cl_str name, uint32_t value_count);
+    void (*free_counts)(uint64_t *values);
+    int traces;                 /* their spans are recorded */
+    int trace_by_parent;        /* a trace that was begun elsewhere is recorded if it is there */
+    uint64_t trace_below;       /* of the others those are whose last 63 bits are below this */
+    int trace_for_others;       /* who asks for the spans of a call by its meta gets them */
 } cl_core_config;
 
 enum cl_counter {
@@ -105,6 +117,9 @@ int cl_core_create(const cl_core_config *config, const cl_port *port, cl_core **
  * of the core. A node's handle on the bus is the cl_node. */
 void cl_core_sink(cl_core *core, cl_bus_sink *out);
 void cl_core_set_bus(cl_core *core, cl_bus *bus);
+int cl_core_is_up(const cl_core *core); /* connected */
+/* Brings up to date what is counted by method and is not at any time: how many requests wait for their turn. */
+void cl_stats_look(cl_core *core);
 /* Whatever the bus reports from now on is ignored. */
 void cl_core_mute(cl_core *core);
 /* Frees everything; no event is raised. */
@@ -167,6 +182,7 @@ typedef struct cl_call_spec {
     int ask;            /* CLOUDS_EVENT_ATTEMPT before every attempt */
     int notify;         /* no answer is wanted: it ends when a server has it */
     cl_str meta, bytes; /* go along; meta: a valid JSON object, or empty */
+    cl_str trace; /* the meta of a request that is not the parent: what it says of a trace goes along; or empty */
     cl_str once;        /* idempotency key; empty: none */
     int question; /* to a node, for its library: ends with CLOUDS_EVENT_STATUS (cl_node_ask) */
     double hedge;       /* seconds after which a second server is asked; < 0: by what the method takes; 0: never */
@@ -228,7 +244,25 @@ typedef struct cl_payload {
 
 /* The topic is valid. confirm: it ends with CLOUDS_EVENT_SENT. */
 int cl_node_send_along(cl_node *node, cl_str receiver, const cl_payload *payload, const cl_op_spec *spec, int confirm);
-int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm);
+/* trace: the meta of what it is published on behalf of, or empty. */
+int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, cl_str trace, const cl_op_spec *spec,
+                    int confirm);
+/* A span of the program's own, which begins and ends on any thread, and is recorded by whoever runs the core. */
+typedef struct cl_own_span {
+    cl_str text; /* what cl_trace_begin gave */
+    cl_str name, error;
+    enum cl_span_kind kind;
+    int64_t ended; /* by cl_trace_micros */
+} cl_own_span;
+
+int64_t cl_trace_micros(const cl_core *core); /* on a clock that nobody sets */
+/* Begins one in the trace of a meta, or where that is in none a trace: appends the text of it, or nothing when there is
+ * none and the meta stays what counts. chance: in the place of that of the core. 0 or CLOUDS_ENOMEM. */
+int cl_trace_begin(const cl_core *core, const cl_port *chance, cl_str meta, cl_buf *out);
+/* What it comes to. 1; 0: it is not recorded; CLOUDS_EINVAL: the text, which is a JSON object, is none of ours. */
+int cl_trace_read(const cl_own_span *own, cl_span *out);
+int cl_trace_end(cl_node *node, const cl_own_span *own);
+
 /* It was accepted, failed, and who published is not told: its subscribers see that one is missing. */
 void cl_publish_lost(cl_node *node, cl_str topic);
 

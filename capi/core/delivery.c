@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "core/internal.h"
+#include "proto/meta.h"
 
 /* What became of what was sent: a call that provably was not received looks for another server at once. */
 
@@ -22,7 +23,12 @@ static void reached_several(const cl_call *call, int64_t number)
     cl_peer *peer = call->peer;
     if (peer->several) return;
     peer->several = 1;
-    const cl_log_facts facts = {.method = call->method->name, .caller = call->node->id, .node = peer->id};
+    char room[CL_TRACE_DIGITS];
+    const cl_str meta = call->along ? call->along->meta : CL_STR_NONE;
+    const cl_log_facts facts = {.method = call->method->name,
+                                .caller = call->node->id,
+                                .node = peer->id,
+                                .trace = cl_meta_trace_id(meta, room)};
     cl_log_about(CLOUDS_LOG_WARN, &facts,
                  "a call reached %lld receivers: several nodes have this id, or Redis holds a dead connection",
                  (long long)number);

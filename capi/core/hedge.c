@@ -110,6 +110,7 @@ void cl_hedge_due(cl_call *call, int64_t now)
     if (h->twin) h->twin->hedge = h;
     if (h->twin && cl_attempt_send_once(h->twin, peer, now) == 0) {
         core->counters[CL_COUNT_HEDGES]++;
+        cl_trace_note(core, call->span, CL_SPAN_HEDGE, 0, peer->id);
         return;
     }
     cl_budget_give_back(&core->budget);

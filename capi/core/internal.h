@@ -36,6 +36,7 @@
 #include "core/request.h"
 #include "core/stats.h"
 #include "core/timers.h"
+#include "core/trace.h"
 
 enum { CL_OVERDUE = 256 };
 

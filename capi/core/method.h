@@ -86,7 +86,7 @@ uint32_t cl_turns_draw(cl_method *m, uint64_t random);
 
 /* balance.c */
 cl_peer *cl_balance_pick(cl_method *m, const struct cl_call *call, int tried_too, int64_t now);
-cl_peer *cl_balance_pick_linked(cl_method *m, const struct cl_call *call);
+cl_peer *cl_balance_pick_reached(cl_method *m, const struct cl_call *call);
 /* Its server took until now to answer, or has not answered yet. */
 void cl_balance_took(const struct cl_call *call, int64_t now);
 /* What the choice for a call would be, without making it. */

@@ -217,6 +217,7 @@ static void destroy(cl_offer *offer)
     cl_strmap_free(&offer->keys);
     cl_strmap_free(&offer->cancelable);
     cl_free(offer->adaptive);
+    if (offer->stats) offer->stats->n->waiting = offer->stats->n->limit = 0;
     cl_free(offer);
 }
 

@@ -134,18 +134,62 @@ int cl_publish_send(cl_node *node, cl_str topic, const cl_payload *payload, uint
     return parts;
 }
 
-int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm)
+/* *failure: why it was not published, also where that is in the event. */
+static int publish(cl_node *node, cl_str topic, const cl_payload *payload, const cl_op_spec *spec, int confirm,
+                   int *failure)
 {
     cl_op *op = NULL;
-    int code = cl_message_may_send(node, topic, payload);
+    int code = *failure = cl_message_may_send(node, topic, payload);
     if (code) return code;
-    if (confirm && (code = cl_op_create(node, CL_OP_PUBLISH, spec, topic, &op)) != 0) return code;
+    if (confirm && (code = cl_op_create(node, CL_OP_PUBLISH, spec, topic, &op)) != 0) return *failure = code;
     if (node->state == CL_NODE_OPENING)
         code = cl_message_queue(node, CL_PUBLISH, topic, payload, confirm ? spec->id : 0);
     else code = cl_publish_send(node, topic, payload, confirm ? spec->id : 0);
-    if (!op) return code < 0 ? code : 0;
+    *failure = code < 0 ? code : 0;
+    if (!op) return *failure;
     cl_publish_sent(op, code);
     return 0;
+}
+
+static size_t rest_of(size_t most, size_t taken)
+{
+    return taken < most ? most - taken : 0;
+}
+
+/* What there may be of meta, so that a trace is no reason why it cannot be published. */
+static size_t room_for_meta(const cl_node *node, cl_str topic, const cl_payload *payload)
+{
+    enum { HEAD = 1024 }; /* of the envelope: ids and the rest */
+    const cl_limits *limits = &node->core->config.limits;
+    size_t taken = topic.n + payload->json.n + payload->bytes.n, rest = rest_of(limits->message, taken + HEAD);
+    if (node->state != CL_NODE_OPENING) return rest;
+    size_t waiting = rest_of(limits->write_soft, node->message_bytes + sizeof(cl_message) + taken);
+    return waiting < rest ? waiting : rest;
+}
+
+/* Most requests are in no trace. */
+static int says_trace(cl_str meta)
+{
+    return meta.n && (memmem(meta.p, meta.n, "\"traceparent\"", 13) || memmem(meta.p, meta.n, "\"trace-to\"", 10));
+}
+
+int cl_node_publish(cl_node *node, cl_str topic, const cl_payload *payload, cl_str trace, const cl_op_spec *spec,
+                    int confirm)
+{
+    int failure;
+    cl_core *core = node->core;
+    if (!core->config.traces && !says_trace(trace) && !cl_trace_is_asked(core, payload->meta))
+        return publish(node, topic, payload, spec, confirm, &failure);
+    cl_error_record why;
+    cl_buf kept = {0};
+    cl_payload traced = *payload;
+    cl_open_span *span = cl_trace_publish(core, topic, trace, room_for_meta(node, topic, payload), &traced, &kept);
+    int code = publish(node, topic, &traced, spec, confirm, &failure);
+    cl_error_save(&why);
+    if (span) cl_trace_published(node, span, failure);
+    cl_error_restore(&why);
+    cl_buf_free(&kept);
+    return code;
 }
 
 /* code: of deliveries that will be reported, or the error; room for the event is reserved, so the event reports it. */

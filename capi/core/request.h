@@ -44,6 +44,7 @@ typedef struct cl_request {
     uint8_t outcome;        /* enum clouds_outcome, once it is known */
     struct cl_stats *stats; /* NULL: it is not counted */
     int64_t began;          /* in microseconds, if it is */
+    struct cl_open_span *span; /* NULL: it has none */
     struct cl_once *once;   /* what remembers it by its idempotency key; NULL: it has none */
     cl_list_node calls;     /* made on its behalf */
     cl_offer *offer;        /* of a method with limits; NULL: there are none */
@@ -66,10 +67,6 @@ void cl_request_refuse_busy(cl_node *node, const cl_envelope *e, enum cl_refusal
 /* Answers at once what is no request of the user's. `flags`: 0, or CL_REFUSED. */
 void cl_request_answer(cl_node *node, const cl_envelope *e, unsigned flags, cl_str error, cl_str result);
 cl_request *cl_request_find(const cl_core *core, uint64_t id);
-/* How long what is called on its behalf may take; 0: not known. */
-int64_t cl_request_ends(const cl_request *r);
-/* The time of a handler that still runs is over: what it calls is, too. */
-int cl_request_is_overdue(const cl_core *core, uint64_t id);
 /* The node stops to serve: those not begun are refused. */
 void cl_request_refuse_waiting(cl_node *node);
 /* The node ends: the others are lost, and their callers get an error as far as they can be reached. */

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "core/internal.h"
 #include "core/offer.h"
+#include "proto/meta.h"
 
 /* Calls from others: taken in, handed to the user, answered through their id. Each ends: by its answer, at its
  * deadline, or with its node. */
@@ -15,13 +16,6 @@ cl_request *cl_request_find(const cl_core *core, uint64_t id)
 static int is_over(const cl_core *core, const cl_request *r)
 {
     return r->deadline && !r->once && core->port.now_about(core->port.self) >= r->deadline;
-}
-
-int64_t cl_request_ends(const cl_request *r)
-{
-    const cl_core *core = r->node->core;
-    int is_late = r->once && r->deadline && cl_core_now(core) >= r->deadline;
-    return is_late ? r->deadline + core->config.once_window : r->deadline;
 }
 
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline)
@@ -65,6 +59,7 @@ CL_RARE static void leave_calls(cl_request *r)
 static inline void drop(cl_core *core, cl_request *r)
 {
     if (r->stats) cl_stats_served(core, r);
+    if (r->span) cl_trace_served(core, r);
     if (r->is_cancelable) cl_cancel_forget(r);
     if (r->once) cl_once_dropped(r);
     if (!cl_list_empty(&r->calls)) leave_calls(r);
@@ -125,6 +120,7 @@ static cl_request *admit(cl_core *core, cl_node *node, const cl_envelope *e)
     r->offer = NULL;
     r->once = NULL;
     r->stats = NULL;
+    r->span = NULL;
     r->outcome = CLOUDS_OUTCOME_UNKNOWN;
     r->reply_to = NULL;
     r->link = e->link;
@@ -219,6 +215,7 @@ static void emit_request(cl_core *core, cl_node *node, const cl_request *r, cons
     cl_set_text(&event.method, &event.method_len, e->method);
     cl_set_text(&event.data, &event.data_len, e->args);
     if (e->extension) cl_along_show(e->extension, &event);
+    if (r->meta) event.meta = r->meta, event.meta_len = r->meta_len;
     const cl_caller to = cl_caller_of(e);
     if (!cl_caller_wants_answer(&to)) event.flags |= CLOUDS_FLAG_NOTIFY;
     cl_emit(core, node, &event);
@@ -257,6 +254,8 @@ int cl_request_begin(cl_node *node, const cl_envelope *e, cl_offer *offer, cl_of
     r->key = key;
     if (core->stats) cl_stats_request(core, r, offer ? offer->stats : node->last_service->stats);
     core->counters[CL_COUNT_REQUESTS]++;
+    if (core->config.traces || (r->meta && cl_trace_is_asked(core, cl_str_of(r->meta, r->meta_len))))
+        cl_trace_request(core, r, e->method);
     emit_request(core, node, r, e, now);
     return 0;
 }
@@ -371,6 +370,7 @@ static int answer(cl_core *core, uint64_t request, cl_str error, cl_str result, 
     if (r->once) keep_answer(core, r, code, error, result, x);
     cl_node *node = r->node;
     r->outcome = error.n ? CLOUDS_OUTCOME_APP_ERROR : CLOUDS_OUTCOME_OK;
+    if (error.n) cl_trace_failed(r->span, CLOUDS_EAPP, error);
     drop(core, r);
     cl_node_check_drained(node);
     return code;
@@ -409,6 +409,7 @@ static void refuse_begun(cl_request *r, int code)
     const cl_envelope e = call_of(r, &room);
     cl_core *core = r->node->core;
     r->outcome = CLOUDS_OUTCOME_NOT_DONE;
+    cl_trace_failed(r->span, code, CL_STR_NONE);
     if (r->stats) cl_stats_taken_back(r->stats, refusal_of(code));
     refuse(core, r->node, &e, code);
     if (r->once) cl_once_request_refused(r, CL_REFUSED, cl_error_text_of_code(core, code));
@@ -444,21 +445,17 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
         cl_timers_set(core, timed, r->deadline + core->config.once_window);
         return;
     }
-    const cl_log_facts facts = {.caller = r->caller, .node = node->id, .request = r->id};
+    char room[CL_TRACE_DIGITS];
+    const cl_str trace = cl_meta_trace_id(cl_str_of(r->meta, r->meta_len), room);
+    const cl_log_facts facts = {.caller = r->caller, .node = node->id, .request = r->id, .trace = trace};
     cl_log_about(CLOUDS_LOG_DEBUG, &facts, "a request was not answered before its deadline");
     core->counters[CL_COUNT_OVERDUE_REQUESTS]++;
+    cl_trace_failed(r->span, CLOUDS_ETIMEOUT, CL_STR_NONE);
     core->overdue[core->overdue_at++ % CL_OVERDUE] = r->id;
     cl_cancel_request(core, r);
     core->port.forget_request(core->port.self, r->id);
     drop(core, r);
     cl_node_check_drained(node);
-}
-
-int cl_request_is_overdue(const cl_core *core, uint64_t id)
-{
-    for (size_t i = 0; i < CL_OVERDUE; i++)
-        if (core->overdue[i] == id) return 1;
-    return 0;
 }
 
 void cl_request_refuse_waiting(cl_node *node)
@@ -484,6 +481,7 @@ void cl_request_end_all(cl_node *node)
         cl_extension room;
         const cl_envelope e = call_of(r, &room);
         core->port.forget_request(core->port.self, r->id);
+        cl_trace_failed(r->span, CLOUDS_ELOST, CL_STR_NONE);
         cl_request_answer(node, &e, r->native ? CL_LOST : 0, cl_error_text_of_code(core, CLOUDS_ELOST), CL_STR_NONE);
         if (r->once) cl_once_request_refused(r, CL_LOST, cl_error_text_of_code(core, CLOUDS_ELOST));
         drop(core, r);

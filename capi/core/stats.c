@@ -1,5 +1,5 @@
-/* Design note. An entry stays for the life of its core, since what is counted only grows: so who calls names that it makes
- * up must not make entries without end, and past the bound all further methods are one. */
+/* Design note. An entry stays for the life of its core, since what is counted only grows: so who calls names that it
+ * makes up must not make entries without end, and past the bound all further methods are one. */
 #include "core/stats.h"
 
 #include "base/error.h"
@@ -11,8 +11,9 @@ struct cl_stats_table {
     cl_stats *other;
 };
 
-static const int64_t bounds[CL_STATS_BOUNDS] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
-                                                100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+static const int64_t bounds[CLOUDS_BOUNDS] = CLOUDS_BOUNDS_LIST;
+
+_Static_assert((int)CL_REFUSALS == (int)CLOUDS_REFUSALS, "each reason has its count");
 
 static int64_t micros(const cl_core *core)
 {
@@ -22,20 +23,41 @@ static int64_t micros(const cl_core *core)
 
 /* ---- entries */
 
-static cl_stats *create(cl_str name)
+static void discard(const cl_core *core, cl_stats *s)
+{
+    if (s->is_own) cl_free(s->n);
+    else {
+        s->n->calls.open = s->n->requests.open = s->n->waiting = s->n->limit = 0;
+        core->config.free_counts((uint64_t *)(void *)s->n);
+    }
+    cl_free(s);
+}
+
+static clouds_method_counts *create_counts(const cl_core *core, cl_str name, int *is_own)
+{
+    enum { VALUES = sizeof(clouds_method_counts) / sizeof(uint64_t) };
+    uint64_t *values = core->config.add_counts ? core->config.add_counts(CLOUDS_COUNTS_METHOD, name, VALUES) : NULL;
+    *is_own = !values;
+    return values ? (clouds_method_counts *)(void *)values : cl_calloc(1, sizeof(clouds_method_counts));
+}
+
+static cl_stats *create(const cl_core *core, cl_str name)
 {
     cl_stats *s = cl_calloc(1, sizeof *s + name.n + 1);
     if (!s) return NULL;
     cl_str_copy(s->text, name);
     s->name = cl_str_of(s->text, name.n);
-    return s;
+    s->n = create_counts(core, name, &s->is_own);
+    if (s->n) return s;
+    cl_free(s);
+    return NULL;
 }
 
 int cl_stats_open(cl_core *core)
 {
     if (!core->config.stats) return 0;
     core->stats = cl_calloc(1, sizeof *core->stats);
-    if (core->stats && (core->stats->other = create(CL_STR("other")))) return 0;
+    if (core->stats && (core->stats->other = create(core, CL_STR("other")))) return 0;
     cl_free(core->stats);
     return CLOUDS_ENOMEM;
 }
@@ -45,9 +67,9 @@ void cl_stats_close(cl_core *core)
     struct cl_stats_table *table = core->stats;
     size_t at = 0;
     if (!table) return;
-    for (void *s; (s = cl_strmap_next(&table->methods, &at));) cl_free(s);
+    for (cl_stats *s; (s = cl_strmap_next(&table->methods, &at));) discard(core, s);
     cl_strmap_free(&table->methods);
-    cl_free(table->other);
+    discard(core, table->other);
     cl_free(table);
 }
 
@@ -58,22 +80,22 @@ cl_stats *cl_stats_of(cl_core *core, cl_str method)
     cl_stats *s = cl_strmap_get(&table->methods, method);
     if (s) return s;
     if (table->methods.len >= CL_STATS_METHODS || cl_str_eq(method, table->other->name)) return table->other;
-    if (!(s = create(method))) return table->other;
+    if (!(s = create(core, method))) return table->other;
     if (cl_strmap_put(&table->methods, s->name, s) == 0) return s;
-    cl_free(s);
+    discard(core, s);
     return table->other;
 }
 
 cl_stats *cl_stats_of_service(cl_core *core, cl_str method)
 {
     cl_stats *s = cl_stats_of(core, method);
-    if (s) s->requests.is_used = 1;
+    if (s) s->n->requests.is_used = 1;
     return s;
 }
 
 /* ---- counting */
 
-static int64_t begins(const cl_core *core, cl_tally *tally)
+static int64_t begins(const cl_core *core, clouds_tally *tally)
 {
     tally->open++;
     tally->is_used = 1;
@@ -83,11 +105,11 @@ static int64_t begins(const cl_core *core, cl_tally *tally)
 static int bound_of(int64_t took)
 {
     int i = 0;
-    while (i < CL_STATS_BOUNDS && took > bounds[i]) i++;
+    while (i < CLOUDS_BOUNDS && took > bounds[i]) i++;
     return i;
 }
 
-static void ended(const cl_core *core, cl_tally *tally, int64_t began, uint32_t outcome)
+static void ended(const cl_core *core, clouds_tally *tally, int64_t began, uint32_t outcome)
 {
     int64_t took = micros(core) - began;
     tally->open--;
@@ -101,44 +123,44 @@ void cl_stats_call(cl_core *core, cl_call *call)
     cl_method *m = call->method;
     if (!m->stats) m->stats = cl_stats_of(core, m->name);
     call->stats = m->stats;
-    call->began = begins(core, &call->stats->calls);
+    call->began = begins(core, &call->stats->n->calls);
 }
 
 void cl_stats_called(cl_core *core, const cl_call *call, uint32_t outcome)
 {
-    ended(core, &call->stats->calls, call->began, outcome);
+    ended(core, &call->stats->n->calls, call->began, outcome);
 }
 
 void cl_stats_request(cl_core *core, cl_request *r, cl_stats *stats)
 {
     r->stats = stats;
-    r->began = begins(core, &stats->requests);
+    r->began = begins(core, &stats->n->requests);
 }
 
 void cl_stats_served(cl_core *core, const cl_request *r)
 {
-    ended(core, &r->stats->requests, r->began, r->outcome);
+    ended(core, &r->stats->n->requests, r->began, r->outcome);
 }
 
 CL_RARE void cl_stats_refused(cl_node *node, cl_str method, enum cl_refusal why)
 {
     const cl_service *service = method.n ? cl_strmap_get(&node->services, method) : NULL;
     if (!service || !service->stats) return;
-    service->stats->requests.ended[CLOUDS_OUTCOME_NOT_DONE]++;
-    service->stats->refused[why]++;
+    service->stats->n->requests.ended[CLOUDS_OUTCOME_NOT_DONE]++;
+    service->stats->n->refused[why]++;
 }
 
 CL_RARE void cl_stats_taken_back(cl_stats *stats, enum cl_refusal why)
 {
-    stats->refused[why]++;
+    stats->n->refused[why]++;
 }
 
 void cl_stats_waited(cl_stats *stats, int64_t ms)
 {
     if (!stats) return;
-    stats->waits.is_used = 1;
-    stats->waits.took[bound_of(ms * 1000)]++;
-    stats->waits.micros += (uint64_t)(ms > 0 ? ms * 1000 : 0);
+    stats->n->has_waits = 1;
+    stats->n->wait_took[bound_of(ms * 1000)]++;
+    stats->n->wait_micros += (uint64_t)(ms > 0 ? ms * 1000 : 0);
 }
 
 /* ---- telling */
@@ -152,38 +174,37 @@ static int put_seconds(cl_buf *out, uint64_t us)
 static int put_took(const uint64_t *took, cl_buf *out)
 {
     int code = 0;
-    for (int i = 0; i <= CL_STATS_BOUNDS && code == 0; i++)
+    for (int i = 0; i <= CLOUDS_BOUNDS && code == 0; i++)
         code = cl_buf_printf(out, "%s%llu", i ? "," : ",\"took\":[", (unsigned long long)took[i]);
     return code ? code : cl_buf_put_char(out, ']');
 }
 
-static int put_tally(const char *before, const cl_tally *t, cl_buf *out)
+static int put_tally(const char *before, const clouds_tally *t, cl_buf *out)
 {
     const uint64_t *n = t->ended;
-    int code = cl_buf_printf(out, "%s{\"open\":%u,\"ok\":%llu,\"app_error\":%llu,\"not_done\":%llu,\"unknown\":%llu,"
-                                  "\"seconds\":", before, t->open, (unsigned long long)n[CLOUDS_OUTCOME_OK],
-                             (unsigned long long)n[CLOUDS_OUTCOME_APP_ERROR],
-                             (unsigned long long)n[CLOUDS_OUTCOME_NOT_DONE],
-                             (unsigned long long)n[CLOUDS_OUTCOME_UNKNOWN]);
+    int code =
+        cl_buf_printf(out,
+                      "%s{\"open\":%llu,\"ok\":%llu,\"app_error\":%llu,\"not_done\":%llu,\"unknown\":%llu,"
+                      "\"seconds\":",
+                      before, (unsigned long long)t->open, (unsigned long long)n[CLOUDS_OUTCOME_OK],
+                      (unsigned long long)n[CLOUDS_OUTCOME_APP_ERROR], (unsigned long long)n[CLOUDS_OUTCOME_NOT_DONE],
+                      (unsigned long long)n[CLOUDS_OUTCOME_UNKNOWN]);
     if (code == 0) code = put_seconds(out, t->micros);
     return code ? code : put_took(t->took, out);
 }
 
-static int put_waits(const cl_waits *w, cl_buf *out)
+static int put_waits(const clouds_method_counts *n, cl_buf *out)
 {
     int code = cl_buf_put_str(out, CL_STR(",\"queue\":{\"seconds\":"));
-    if (code == 0) code = put_seconds(out, w->micros);
-    if (code == 0) code = put_took(w->took, out);
+    if (code == 0) code = put_seconds(out, n->wait_micros);
+    if (code == 0) code = put_took(n->wait_took, out);
     return code ? code : cl_buf_put_char(out, '}');
 }
 
 /* Those that there were. */
 static int put_refused(const uint64_t *refused, cl_buf *out)
 {
-    static const char *const names[CL_REFUSALS] = {
-        [CL_REFUSAL_RATE] = "rate",         [CL_REFUSAL_QUEUE] = "queue",     [CL_REFUSAL_AGE] = "age",
-        [CL_REFUSAL_CONCURRENCY] = "concurrency", [CL_REFUSAL_LIMIT] = "limit",     [CL_REFUSAL_PAUSED] = "paused",
-        [CL_REFUSAL_DRAINING] = "draining", [CL_REFUSAL_EXPIRED] = "expired", [CL_REFUSAL_INVALID] = "invalid"};
+    static const char *const names[CL_REFUSALS] = CLOUDS_REFUSALS_LIST;
     int code = 0, count = 0;
     for (int i = 0; i < CL_REFUSALS && code == 0; i++)
         if (refused[i])
@@ -192,40 +213,42 @@ static int put_refused(const uint64_t *refused, cl_buf *out)
     return code || !count ? code : cl_buf_put_char(out, '}');
 }
 
-static int put_method(const cl_stats *s, int *count, cl_buf *out)
+static int put_requests(const clouds_method_counts *n, cl_buf *out)
 {
-    if (!s->calls.is_used && !s->requests.is_used) return 0;
-    int code = cl_buf_put_str(out, (*count)++ ? CL_STR(",") : CL_STR(""));
-    if (code == 0) code = cl_json_quote(s->name, out);
-    if (code == 0) code = cl_buf_put_str(out, CL_STR(":{"));
-    if (code == 0 && s->calls.is_used) {
-        code = put_tally("\"calls\":", &s->calls, out);
-        if (code == 0) code = cl_buf_put_char(out, '}');
-    }
-    if (code == 0 && s->requests.is_used) {
-        code = put_tally(s->calls.is_used ? ",\"requests\":" : "\"requests\":", &s->requests, out);
-        if (code == 0) code = cl_buf_printf(out, ",\"waiting\":%u", s->waiting);
-        if (code == 0 && s->limit) code = cl_buf_printf(out, ",\"limit\":%u", s->limit);
-        if (code == 0 && s->waits.is_used) code = put_waits(&s->waits, out);
-        if (code == 0) code = put_refused(s->refused, out);
-        if (code == 0) code = cl_buf_put_char(out, '}');
-    }
+    int code = put_tally(n->calls.is_used ? ",\"requests\":" : "\"requests\":", &n->requests, out);
+    if (code == 0) code = cl_buf_printf(out, ",\"waiting\":%llu", (unsigned long long)n->waiting);
+    if (code == 0 && n->limit) code = cl_buf_printf(out, ",\"limit\":%llu", (unsigned long long)n->limit);
+    if (code == 0 && n->has_waits) code = put_waits(n, out);
+    if (code == 0) code = put_refused(n->refused, out);
     return code ? code : cl_buf_put_char(out, '}');
 }
 
-static void look_at_offers(cl_core *core)
+static int put_method(const cl_stats *s, int *count, cl_buf *out)
 {
-    struct cl_stats_table *table = core->stats;
-    size_t at = 0;
-    table->other->waiting = table->other->limit = 0;
-    for (cl_stats *s; (s = cl_strmap_next(&table->methods, &at));) s->waiting = s->limit = 0;
-    CL_LIST_EACH(of_core, &core->nodes)
+    const clouds_method_counts *n = s->n;
+    if (!n->calls.is_used && !n->requests.is_used) return 0;
+    int code = cl_buf_put_str(out, (*count)++ ? CL_STR(",") : CL_STR(""));
+    if (code == 0) code = cl_json_quote(s->name, out);
+    if (code == 0) code = cl_buf_put_str(out, CL_STR(":{"));
+    if (code == 0 && n->calls.is_used) {
+        code = put_tally("\"calls\":", &n->calls, out);
+        if (code == 0) code = cl_buf_put_char(out, '}');
+    }
+    if (code == 0 && n->requests.is_used) code = put_requests(n, out);
+    return code ? code : cl_buf_put_char(out, '}');
+}
+
+/* Several offers may have one entry. */
+void cl_stats_look(cl_core *core)
+{
+    for (int adds = 0; adds < 2; adds++) CL_LIST_EACH(of_core, &core->nodes)
     CL_LIST_EACH(it, &CL_OWNER(of_core, cl_node, of_core)->offers)
     {
         const cl_offer *offer = CL_OWNER(it, cl_offer, of_node);
         if (!offer->stats) continue;
-        offer->stats->waiting += offer->queued;
-        offer->stats->limit += cl_offer_limit(offer);
+        clouds_method_counts *n = offer->stats->n;
+        n->waiting = adds ? n->waiting + offer->queued : 0;
+        n->limit = adds ? n->limit + cl_offer_limit(offer) : 0;
     }
 }
 
@@ -233,9 +256,9 @@ int cl_stats_put(cl_core *core, cl_buf *out)
 {
     int count = 0;
     size_t at = 0;
-    look_at_offers(core);
+    cl_stats_look(core);
     int code = cl_buf_put_str(out, CL_STR("\"bounds\":["));
-    for (int i = 0; i < CL_STATS_BOUNDS && code == 0; i++) {
+    for (int i = 0; i < CLOUDS_BOUNDS && code == 0; i++) {
         if (i) code = cl_buf_put_char(out, ',');
         if (code == 0) code = put_seconds(out, (uint64_t)bounds[i]);
     }

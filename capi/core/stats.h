@@ -5,10 +5,10 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "clouds_worker.h"
 
 enum {
-    CL_STATS_METHODS = 500, /* that have an entry of their own */
-    CL_STATS_BOUNDS = 14
+    CL_STATS_METHODS = 500 /* that have an entry of their own */
 };
 
 struct cl_core;
@@ -27,32 +27,14 @@ enum cl_refusal {
     CL_REFUSAL_DRAINING,
     CL_REFUSAL_EXPIRED,
     CL_REFUSAL_INVALID, /* what cannot be read, or is too large */
-    CL_REFUSALS
+    CL_REFUSALS /* CLOUDS_REFUSALS */
 };
 
-/* Of calls, or of requests. */
-typedef struct cl_tally {
-    uint64_t ended[4];                  /* by enum clouds_outcome */
-    uint64_t took[CL_STATS_BOUNDS + 1]; /* those that began, by the least bound that was not exceeded */
-    uint64_t micros;                    /* all of these together */
-    uint32_t open;
-    int is_used;
-} cl_tally;
-
-/* How long what began had waited for its turn; of methods with limits. */
-typedef struct cl_waits {
-    uint64_t took[CL_STATS_BOUNDS + 1];
-    uint64_t micros;
-    int is_used;
-} cl_waits;
-
+/* Their values may be where others read them, too (cl_core_config.add_counts); then they stay when the core ends. */
 typedef struct cl_stats {
-    cl_tally calls, requests;
-    cl_waits waits;
-    uint64_t refused[CL_REFUSALS];
-    uint32_t waiting; /* requests that wait for their turn, and how many may run (0: no limit); while it is written */
-    uint32_t limit;
-    cl_str name;      /* in `text`, or static */
+    clouds_method_counts *n;
+    int is_own; /* or added by add_counts */
+    cl_str name; /* in `text`, or static */
     char text[];
 } cl_stats;
 

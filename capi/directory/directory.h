@@ -139,9 +139,11 @@ int cl_memory_directory_create(struct cl_loop *loop, const char *name, const str
                                const cl_directory_sink *sink, cl_directory **out);
 int cl_folder_directory_create(struct cl_loop *loop, const char *name, const cl_directory_sink *sink,
                                cl_directory **out);
-/* The client lives longer; its connection for commands is the directory's, and pubsub is made after it. */
+/* The client lives longer; its connection for commands is the directory's, and pubsub is made after it. has_addresses:
+ * the records of nodes say where a transport beside pubsub reaches them. */
 struct cl_redis_client;
-int cl_redis_directory_create(struct cl_redis_client *client, const cl_directory_sink *sink, cl_directory **out);
+int cl_redis_directory_create(struct cl_redis_client *client, int has_addresses, const cl_directory_sink *sink,
+                              cl_directory **out);
 
 /* On a cluster of etcd, whose members url names. */
 struct cl_url;

@@ -46,6 +46,7 @@ typedef struct cl_http_question {
     const cl_addresses *addresses; /* of the host */
     const char *path;
     const char *authorization; /* "": none */
+    cl_str headers;            /* more of them, each a line that ends with \n */
     cl_str body;               /* JSON */
     double timeout;            /* of the whole; 0: none */
     size_t most;               /* bytes of the answer that are kept until they are taken */

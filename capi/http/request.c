@@ -175,6 +175,22 @@ static int add_way(cl_http_request *request, cl_buf *text)
     return code == 0 ? add(request->http, &request->connect_to, text->data) : code;
 }
 
+static int add_headers(cl_http_request *request, cl_str lines)
+{
+    cl_buf line = {0};
+    int code = 0;
+    for (const char *end; code == 0 && lines.n && (end = memchr(lines.p, '\n', lines.n));) {
+        size_t n = (size_t)(end - lines.p);
+        cl_buf_clear(&line);
+        code = cl_buf_put(&line, lines.p, n);
+        if (code == 0) code = cl_buf_put_char(&line, '\0');
+        if (code == 0) code = add(request->http, &request->headers, line.data);
+        lines = cl_str_of(end + 1, lines.n - n - 1);
+    }
+    cl_buf_free(&line);
+    return code;
+}
+
 static int make_lists(cl_http_request *request, const cl_http_question *q)
 {
     cl_http *http = request->http;
@@ -184,6 +200,7 @@ static int make_lists(cl_http_request *request, const cl_http_question *q)
     if (code == 0) code = add(http, &request->headers, "Content-Type: application/json");
     if (code == 0) code = add(http, &request->headers, "Expect:");
     if (code == 0 && *q->authorization) code = add(http, &request->headers, text.data);
+    if (code == 0) code = add_headers(request, q->headers);
     cl_buf_clear(&text);
     if (code == 0 && !is_ipv6) {
         code = cl_buf_printf(&text, "%s:%d:%s%c", q->host, q->port, q->addresses->text, '\0');
@@ -275,7 +292,8 @@ static int set_question(cl_http_request *request, const cl_http_question *q)
 /* Whom a question is for, and in whose name. */
 static int put_key(cl_buf *out, const cl_http_question *q)
 {
-    return cl_buf_printf(out, "%s\n%d\n%s\n%s", q->host, q->port, q->addresses->text, q->authorization);
+    return cl_buf_printf(out, "%s\n%d\n%s\n%s\n%.*s", q->host, q->port, q->addresses->text, q->authorization,
+                         (int)q->headers.n, q->headers.p);
 }
 
 static cl_http_request *make(cl_http *http, const cl_http_question *q, cl_buf *key)

@@ -59,6 +59,7 @@
     X(X509_verify_cert_error_string)                                                                                   \
     X(ERR_get_error)                                                                                                   \
     X(ERR_reason_error_string)                                                                                         \
+    X(ERR_peek_error)                                                                                                  \
     X(ERR_clear_error)                                                                                                 \
     X(SHA256)
 

@@ -141,7 +141,14 @@ const char *cl_tls_reason(const cl_openssl *ssl, unsigned long error, const char
     return words ? words : otherwise;
 }
 
-/* What happened last; OpenSSL's queue of errors is the thread's, so it is emptied. */
+/* OpenSSL's queue of errors is the thread's: what others have left there would count as ours. It is nearly always
+ * empty, which is seen in far less time than it takes to empty it. */
+static inline void forget_errors(const cl_openssl *ssl)
+{
+    if (ssl->ERR_peek_error()) ssl->ERR_clear_error();
+}
+
+/* What happened last; the queue is emptied. */
 static unsigned long take_error(const cl_openssl *ssl)
 {
     unsigned long error = ssl->ERR_get_error();
@@ -191,7 +198,7 @@ static int send_cipher(cl_conn *conn)
 static int shake_hands(cl_conn *conn)
 {
     struct cl_tls *tls = conn->tls;
-    tls->ssl->ERR_clear_error();
+    forget_errors(tls->ssl);
     int done = tls->ssl->SSL_do_handshake(tls->session);
     int error = done == 1 ? SSL_ERROR_NONE : tls->ssl->SSL_get_error(tls->session, done);
     if (done == 1) tls->is_open = 1;
@@ -207,7 +214,7 @@ static int encrypt(cl_conn *conn)
     struct cl_tls *tls = conn->tls;
     size_t n = conn->out.len - conn->at;
     if (n > PIECE) n = PIECE;
-    tls->ssl->ERR_clear_error();
+    forget_errors(tls->ssl);
     int wrote = tls->ssl->SSL_write(tls->session, conn->out.data + conn->at, (int)n);
     if (wrote != (int)n) {
         fail(conn, take_error(tls->ssl));
@@ -247,7 +254,7 @@ static void read_some(cl_conn *conn)
     size_t n = 0;
     int error;
     do {
-        ssl->ERR_clear_error();
+        forget_errors(ssl);
         int got = ssl->SSL_read(tls->session, plain + n, PIECE);
         error = got > 0 ? SSL_ERROR_NONE : ssl->SSL_get_error(tls->session, got);
         if (got > 0) n += (size_t)got;
@@ -327,4 +334,9 @@ int cl_conn_secure_to(cl_conn *conn, cl_tls_context *context, const char *server
 int cl_conn_is_secured(const cl_conn *conn)
 {
     return conn->tls && conn->tls->is_open;
+}
+
+int cl_conn_has_heard(const cl_conn *conn)
+{
+    return conn->tls && conn->tls->first >= 0;
 }

@@ -40,5 +40,7 @@ int cl_conn_secure_to(cl_conn *conn, cl_tls_context *context, const char *server
 
 /* 1: it is TLS, and the handshake is over. */
 int cl_conn_is_secured(const cl_conn *conn);
+/* Has anything come on a conn over TLS, whatever it is? */
+int cl_conn_has_heard(const cl_conn *conn);
 
 #endif

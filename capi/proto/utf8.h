@@ -25,12 +25,16 @@ static inline int cl_utf8_is_surrogate(const char *p, const char *end)
 #define CL_ONES 0x0101010101010101u
 #define CL_HIGHS 0x8080808080808080u
 
+/* With this bit turned a quote is less than '!', as control characters are, and nothing else changes sides: so one
+ * comparison finds both. */
+#define CL_QUOTE_BIT 2
+
 /* Marks each byte of w that a JSON string cannot hold as it is or that must be looked at: quote, backslash, control
  * characters, everything beyond ASCII. The lowest mark is exact, those above it may be too many. */
 static inline uint64_t cl_text_marks(uint64_t w)
 {
-    uint64_t quote = w ^ (CL_ONES * '"'), backslash = w ^ (CL_ONES * '\\');
-    return ((quote - CL_ONES) | (backslash - CL_ONES) | (w - CL_ONES * 0x20) | w) & CL_HIGHS;
+    uint64_t turned = w ^ (CL_ONES * CL_QUOTE_BIT), backslash = w ^ (CL_ONES * '\\');
+    return ((turned - CL_ONES * '!') | (backslash - CL_ONES) | w) & CL_HIGHS;
 }
 
 static inline int cl_text_is_special(unsigned char c)
@@ -39,13 +43,20 @@ static inline int cl_text_is_special(unsigned char c)
 }
 
 #ifdef __SSE2__
-/* The same for sixteen bytes, exactly, a bit each: as signed numbers control characters and what is beyond ASCII are
- * both less than a space. */
-static inline unsigned cl_text_marks16(const char *p)
+/* The same for sixteen bytes, exactly: all bits of those that need no look. As a signed number what is beyond ASCII is
+ * less than '!', too. */
+static inline __m128i cl_text_plain16(const char *p)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i special = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(special, _mm_cmplt_epi8(v, _mm_set1_epi8(' '))));
+    __m128i above = _mm_cmpgt_epi8(_mm_xor_si128(v, _mm_set1_epi8(CL_QUOTE_BIT)), _mm_set1_epi8(' '));
+    return _mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')), above);
+}
+
+/* A bit for each byte; all that are plain have theirs. */
+enum { CL_ALL_PLAIN = 0xffff };
+static inline unsigned cl_text_bits16(__m128i plain)
+{
+    return (unsigned)_mm_movemask_epi8(plain);
 }
 #endif
 
@@ -53,8 +64,12 @@ static inline unsigned cl_text_marks16(const char *p)
 static inline const char *cl_text_skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
+    while (end - p >= 32) {
+        if (cl_text_bits16(_mm_and_si128(cl_text_plain16(p), cl_text_plain16(p + 16))) != CL_ALL_PLAIN) break;
+        p += 32;
+    }
     for (; end - p >= 16; p += 16) {
-        unsigned marks = cl_text_marks16(p);
+        unsigned marks = cl_text_bits16(cl_text_plain16(p)) ^ CL_ALL_PLAIN;
         if (marks) return p + __builtin_ctz(marks);
     }
 #endif

@@ -57,9 +57,10 @@ static void learn_clock(cl_session *s, int64_t asked, int64_t redis_ms)
 {
     int64_t low = redis_ms - s->heard, high = redis_ms + 1 - asked, offset = low + (high - low) / 2;
     if (s->clock_known && s->clock_offset >= low && s->clock_offset <= high) return;
-    int64_t step = offset - s->clock_offset;
-    if (s->clock_known && (step > STEP_MS || step < -STEP_MS)) say_step(s, step);
+    int64_t slack = (high - low) / 2, step = offset - s->clock_offset;
+    if (s->clock_known && llabs(step) - slack - s->clock_slack > STEP_MS) say_step(s, step);
     s->clock_offset = offset;
+    s->clock_slack = slack;
     s->clock_known = 1;
     if (high - low <= EXACT_MS) s->clock_again = 0;
     else if (s->phase == SESSION_READY && s->clock_again++ < 3) send_time(s);

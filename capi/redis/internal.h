@@ -3,6 +3,7 @@
 #define CL_REDIS_INTERNAL_H
 
 #include "net/conn.h"
+#include "redis/clear.h"
 #include "redis/redis_error.h"
 #include "redis/session.h"
 
@@ -24,6 +25,8 @@ struct cl_session {
     enum session_phase phase;
     int was_ready, closing;
     int is_silent; /* it is open, and nothing has come */
+    int asked_in_clear;
+    cl_redis_clear *clear; /* the question whether it has TLS at all; NULL: none is under way */
     int reports_accepted;
     cl_conn *conn;
     cl_sentinel_question question; /* where to? */
@@ -40,8 +43,8 @@ struct cl_session {
     uint64_t random;   /* for jitter */
     int clock_known;   /* the offset is kept from one connection to the next: an old one is better than none */
     int clock_refused, cluster;
-    int64_t clock_offset, clock_asked;
-    unsigned clock_again; /* questions in a row whose answers came too late to be exact */
+    int64_t clock_offset, clock_slack, clock_asked; /* by the slack the offset may be more or less */
+    unsigned clock_again;                           /* questions in a row whose answers came too late to be exact */
     cl_redis_role role;
     int64_t role_asked, wrote_at;
     int writing; /* an answer to a write of the owner is to come, or did not tell the role */

@@ -19,7 +19,7 @@
 
 enum { CONTROL_BYTES = 256 * 1024 };
 
-enum { CLOSE_GRACE_MS = 1000, PROBE_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000 };
+enum { CLOSE_GRACE_MS = 1000, PROBE_MS = 50, ROLE_MS = 5000, DOUBT_MS = 1000, CLEAR_MS = 500 };
 
 static int64_t at_least(double seconds)
 {
@@ -67,6 +67,12 @@ static void on_reply(void *self, const cl_reply *reply)
     if (s->asked && s->pending.len == 0) rest(s);
 }
 
+/* Who answers nothing to a ClientHello for long may have no TLS: asked in clear, if there is time for that. */
+static int is_to_be_asked(const cl_session *s)
+{
+    return s->address->tls.context && cl_ms(s->limits->ping_timeout) > CLEAR_MS;
+}
+
 static void on_channel(void *self, cl_str channel)
 {
     cl_session *s = self;
@@ -87,6 +93,21 @@ static const char *host_of(const cl_session *s, int *port)
     return a->sentinel ? cl_sentinel_master(a->sentinel, port) : a->host;
 }
 
+static void answers_in_clear(void *self)
+{
+    cl_session *s = self;
+    if (!cl_conn_has_heard(s->conn)) cl_session_cut(s, CLOUDS_EPROTO, "it speaks without TLS there: redis://");
+}
+
+static void ask_in_clear(cl_session *s)
+{
+    int port;
+    if (!is_to_be_asked(s) || cl_conn_has_heard(s->conn) || s->asked_in_clear) return;
+    s->asked_in_clear = 1;
+    const char *host = host_of(s, &port);
+    cl_redis_clear_ask(s->loop, host, port, s->limits->connect_timeout, answers_in_clear, s, &s->clear);
+}
+
 static void on_opened(void *self)
 {
     cl_session *s = self;
@@ -97,7 +118,7 @@ static void on_opened(void *self)
     int port, code = cl_redis_tls_secure(&s->address->tls, s->conn, host_of(s, &port));
     if (!code) code = cl_session_handshake(s);
     if (code) cl_session_cut(s, code, clouds_strerror(code));
-    else cl_loop_timer_set(s->timer, s->heard + cl_ms(s->limits->ping_timeout));
+    else cl_loop_timer_set(s->timer, s->heard + (is_to_be_asked(s) ? CLEAR_MS : cl_ms(s->limits->ping_timeout)));
 }
 
 static void on_data(void *self, const char *p, size_t n)
@@ -174,6 +195,7 @@ static void on_closed(void *self, int code, const char *words)
     uint64_t handed = cl_conn_handed(s->conn);
     const char *hint = code == CLOUDS_ELOST ? hint_of(s) : "";
     s->is_silent = 0;
+    cl_redis_clear_end(s->clear);
     s->conn = NULL;
     s->phase = SESSION_CUT;
     cl_resp_destroy(s->resp);
@@ -215,7 +237,7 @@ static void attempt(cl_session *s)
     s->phase = SESSION_CONNECTING;
     s->queued = 0;
     s->code = 0;
-    s->probe = s->clock_refused = s->cluster = s->asked = s->writing = 0;
+    s->probe = s->clock_refused = s->cluster = s->asked = s->writing = s->asked_in_clear = 0;
     s->role = (cl_redis_role){0};
     if (s->address->sentinel) {
         cl_sentinel_ask(s->address->sentinel, &s->question);
@@ -306,6 +328,7 @@ static void on_timer(void *self)
     } else if (s->phase == SESSION_WAITING) {
         attempt(s);
     } else if (s->phase == SESSION_HANDSHAKE || s->phase == SESSION_READY) {
+        if (s->phase == SESSION_HANDSHAKE) ask_in_clear(s);
         watch(s, cl_loop_now());
     }
 }

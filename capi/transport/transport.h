@@ -106,6 +106,7 @@ struct cl_transport {
     const cl_transport_ops *ops;
     int up;           /* envelopes can be sent; changes are reported by state */
     int knows_losses; /* it reports every way that breaks, by peer_lost */
+    int takes_ids;    /* whoever has opened a node gets what is for its id, although that may be another's */
     int has_work;     /* something waits for flush, which is called only then; a transport may leave it set for ever */
 };
 

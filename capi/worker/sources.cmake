@@ -1,1 +1,1 @@
-set(worker_sources worker.c)
+set(worker_sources connections.c counts.c worker.c)

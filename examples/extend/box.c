@@ -1,4 +1,5 @@
-/* A transport: each node has a file to which whoever sends appends, and which the node empties. inotify says when. */
+/* A transport: each node has a file to which whoever sends appends, and which the node empties. inotify says when. Its
+ * folder is BOX_FOLDER, or the address: with a directory of the library, that is where the directory is. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -44,12 +45,14 @@ struct box {
 static int create(void *user_data, const clouds_host *host, const clouds_transport_sink *sink, const char *address,
                   size_t address_len, void **transport)
 {
-    struct box *b = calloc(1, sizeof *b + address_len + 1);
+    const char *named = getenv("BOX_FOLDER"), *folder = named ? named : address;
+    size_t folder_len = named ? strlen(named) : address_len;
+    struct box *b = calloc(1, sizeof *b + folder_len + 1);
     if (!b) return CLOUDS_ENOMEM;
     b->host = host;
     b->sink = sink;
     b->last = &b->first;
-    memcpy(b->folder, address, address_len);
+    memcpy(b->folder, folder, folder_len);
     b->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (b->inotify < 0 || host->watch(host->self, b->inotify, CLOUDS_WATCH_READ) != 0) {
         if (b->inotify >= 0) close(b->inotify);
@@ -63,6 +66,13 @@ static int create(void *user_data, const clouds_host *host, const clouds_transpo
 
 /* ---- nodes */
 
+/* The box is ours until we close it. Another node of the same id may ask for it before a directory refuses that one. */
+static int own(int fd)
+{
+    struct flock all = {.l_type = F_WRLCK};
+    return fd >= 0 && fcntl(fd, F_OFD_SETLK, &all) == 0 && ftruncate(fd, 0) == 0;
+}
+
 static int open_node(void *transport, void *node, const char *id, size_t id_len, const char *at,
                      clouds_address *addresses, size_t *n)
 {
@@ -72,12 +82,14 @@ static int open_node(void *transport, void *node, const char *id, size_t id_len,
     if (!o) return CLOUDS_ENOMEM;
     snprintf(o->path, sizeof o->path, "%s/%.*s.box", b->folder, (int)id_len, id);
     o->node = node;
-    o->fd = open(o->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    o->watch = inotify_add_watch(b->inotify, o->path, IN_MODIFY);
-    if (o->fd < 0 || o->watch < 0) {
+    o->fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    o->watch = own(o->fd) ? inotify_add_watch(b->inotify, o->path, IN_MODIFY) : -1;
+    if (o->watch < 0) {
+        int is_taken = o->fd >= 0 && (errno == EAGAIN || errno == EACCES);
         if (o->fd >= 0) close(o->fd);
         free(o);
-        return b->host->fail(b->host->self, CLOUDS_ESYSTEM, strerror(errno));
+        return is_taken ? b->host->fail(b->host->self, CLOUDS_EEXIST, "box: a node of this id has it")
+                        : b->host->fail(b->host->self, CLOUDS_ESYSTEM, strerror(errno));
     }
     o->next = b->nodes;
     b->nodes = o;

@@ -2,7 +2,8 @@
  * cc extend.c board.c entries.c box.c $(pkg-config --cflags --libs clouds) -o extend
  * ./extend box+board:FOLDER serve
  * ./extend box+board:FOLDER call Glen
- * With board:FOLDER the way between the processes is the library's links. */
+ * With board:FOLDER the way between the processes is the library's links; with box+redis://HOST, and BOX_FOLDER=FOLDER in
+ * the environment, Redis is the directory. */
 #include <clouds_extend.h>
 
 #include <err.h>

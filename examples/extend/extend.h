@@ -4,7 +4,7 @@
 
 /* board:FOLDER keeps a file for each node. */
 int board_register(void);
-/* box+board:FOLDER moves messages through a file for each node. */
+/* box+board:FOLDER moves messages through a file for each node; with another directory BOX_FOLDER says where. */
 int box_register(void);
 
 #endif

@@ -170,6 +170,26 @@ static void meta_travels_on(void)
     kit_close(&p);
 }
 
+/* Of a request that is no parent, what it says of a trace goes along, and nothing else. */
+static void a_trace_goes_along(void)
+{
+    static const char meta[] = "{\"a\":1,\"tracestate\":\"x=1\",\"traceparent\":\"00-1-2-01\",\"-b\":2}";
+    static const struct {
+        const char *own, *want;
+    } rows[] = {{NULL, "{\"traceparent\":\"00-1-2-01\",\"tracestate\":\"x=1\"}"},
+                {"{\"c\":3,\"tracestate\":\"y=2\"}", "{\"traceparent\":\"00-1-2-01\",\"c\":3,\"tracestate\":\"y=2\"}"}};
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    for (int i = 0; i < 2; i++) {
+        clouds_call_options options = {.trace = meta, .trace_len = sizeof meta - 1, .meta = rows[i].own};
+        options.meta_len = rows[i].own ? strlen(rows[i].own) : 0;
+        call_with(p.client_node, "silent", options);
+        REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+        CHECK_STR(e.meta, e.meta_len, rows[i].want);
+    }
+    kit_close(&p);
+}
+
 static int call_code(const kit_pair *p, clouds_call_options options)
 {
     uint64_t call;
@@ -188,6 +208,8 @@ static void what_cannot_go_along(void)
     CHECK_INT(call_code(&p, (clouds_call_options){.meta = long_meta, .meta_len = 8193}), CLOUDS_ETOOBIG);
     CHECK_INT(call_code(&p, (clouds_call_options){.meta = NULL, .meta_len = 3}), CLOUDS_EINVAL);
     CHECK_INT(call_code(&p, (clouds_call_options){.bytes = NULL, .bytes_len = 3}), CLOUDS_EINVAL);
+    CHECK_INT(call_code(&p, (clouds_call_options){.trace = NULL, .trace_len = 3}), CLOUDS_EINVAL);
+    CHECK_INT(call_code(&p, (clouds_call_options){.trace = "[]", .trace_len = 2}), CLOUDS_EJSON);
     clouds_event e;
     int code = call_code(&p, (clouds_call_options){.bytes = big, .bytes_len = sizeof big});
     if (code == 0 && kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1) code = e.code;
@@ -236,6 +258,7 @@ static void all(void)
     RUN(an_attempt_has_bytes_of_its_own);
     RUN(the_mark_of_bytes);
     RUN(meta_travels_on);
+    RUN(a_trace_goes_along);
     RUN(what_cannot_go_along);
     RUN(who_wants_no_answer_gets_none);
 }

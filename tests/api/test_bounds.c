@@ -69,9 +69,11 @@ static void commands_without_text(void)
     clouds_context *handle = narrow(kit_url("inproc:"));
     clouds_node *node = kit_node(handle, "base");
     clouds_event e;
-    uint64_t operation;
+    uint64_t operation, subscription;
     int sent = 0, code, further = 0;
     CHECK_INT(kit_await(handle, NULL, CLOUDS_EVENT_READY, &e), 1);
+    CHECK_INT(clouds_node_subscribe(node, "[\"a\"]", 5, NULL, NULL, &subscription), 0);
+    CHECK_INT(kit_await(handle, NULL, CLOUDS_EVENT_SUBSCRIBED, &e), 1);
     cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
     atomic_store(&to_stop, context);
     CHECK_INT(clouds_node_status(node, NULL, &operation), 0);
@@ -84,10 +86,15 @@ static void commands_without_text(void)
     CHECK_INT(clouds_node_send(node, "nobody", 6, "1", 1, 0, NULL, NULL), CLOUDS_ELIMIT);
     CHECK_INT(clouds_cancel(handle, operation), CLOUDS_ELIMIT);
     CHECK_INT(clouds_node_call(node, "m", 1, "[]", 2, NULL, &operation), CLOUDS_ELIMIT);
+    CHECK_INT(clouds_unsubscribe(handle, subscription), 0); /* takes no room */
+    CHECK_INT(clouds_unsubscribe(handle, subscription), CLOUDS_ESTALE);
     sem_post(&go_on);
     cl_handle_leave(handle);
-    for (int i = 0; i <= sent; i++) further += kit_await(handle, NULL, CLOUDS_EVENT_STATUS, &e) == 1;
-    CHECK_INT(further, sent + 1); /* what was accepted is done, and there is room again */
+    for (int ended = 0; further <= sent || !ended;) { /* what was accepted is done, and there is room again */
+        REQUIRE(kit_await(handle, NULL, 0, &e) == 1);
+        further += e.type == CLOUDS_EVENT_STATUS;
+        ended += e.type == CLOUDS_EVENT_UNSUBSCRIBED;
+    }
     CHECK_INT(clouds_node_status(node, NULL, &operation), 0);
     CHECK_INT(kit_await(handle, NULL, CLOUDS_EVENT_STATUS, &e), 1);
     clouds_context_destroy(handle);

@@ -127,7 +127,7 @@ static void so_does_the_end_of_its_time(void)
 {
     chain c = open_chain("true");
     seen e;
-    const clouds_call_options brief = {.size = sizeof brief, .timeout = 0.2};
+    const clouds_call_options brief = {.size = sizeof brief, .timeout = 1};
     uint64_t call, request = begin(&c, "middle", c.middle, &brief, &call);
     REQUIRE(request != 0);
     REQUIRE(await(&c, c.middle, CLOUDS_EVENT_CANCELED, &e) == 1);
@@ -188,7 +188,7 @@ static void what_waits_for_its_turn_is_not_begun(void)
     REQUIRE(await(&c, c.middle, CLOUDS_EVENT_REGISTERED, &e) == 1);
     uint64_t call, request = begin(&c, "middle", c.middle, NULL, &call);
     REQUIRE(request != 0);
-    const clouds_call_options brief = {.size = sizeof brief, .timeout = 0.2, .deadline = 0.2};
+    const clouds_call_options brief = {.size = sizeof brief, .timeout = 1, .deadline = 1};
     uint64_t given_up = kit_call(c.client_node, "middle", "[2]", NULL);
     await_counter(&c, c.middle, "queued_requests", 1);
     CHECK_INT(clouds_cancel(c.client, given_up), 0);

@@ -322,13 +322,12 @@ static void a_request_expires_before_it_is_polled(void)
     kit_close(&p);
 }
 
-/* What it has accepted may need others. */
 /* A request that was begun is closed at its deadline, whether its handler knows that or not. */
 static void a_request_is_closed_at_its_deadline(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
     clouds_event e;
-    const clouds_call_options brief = {.size = sizeof brief, .timeout = 0.3};
+    const clouds_call_options brief = {.size = sizeof brief, .timeout = 1};
     kit_call(p.client_node, "silent", "[]", &brief);
     CHECK_INT(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e), 1);
     uint64_t request = e.id;
@@ -390,6 +389,7 @@ static void a_closing_node_tells_its_callers(void)
     kit_close(&p);
 }
 
+/* What it has accepted may need others. */
 static void a_draining_node_calls(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
@@ -449,7 +449,7 @@ static void asking_before_attempts(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
     clouds_call_options ask = {
-        .size = sizeof ask, .flags = CLOUDS_CALL_ASK, .user_data = 9, .retries = 1, .timeout = 0.2};
+        .size = sizeof ask, .flags = CLOUDS_CALL_ASK, .user_data = 9, .retries = 1, .timeout = KIT_PATIENCE};
     clouds_event e;
     uint64_t call = kit_call(p.client_node, "echo", "[3]", &ask);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_ATTEMPT, &e) == 1);
@@ -461,6 +461,7 @@ static void asking_before_attempts(void)
     CHECK_INT(clouds_attempt(p.client, call, NULL, 0), CLOUDS_ESTALE);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
     CHECK_STR(e.data, e.data_len, "[4]");
+    ask.timeout = 1;
     call = kit_call(p.client_node, "silent", "[]", &ask);
     REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_ATTEMPT, &e) == 1);
     CHECK_INT(clouds_attempt(p.client, call, NULL, 0), 0);

@@ -20,7 +20,7 @@ static void no_padding(void)
 {
     enum { WORD = sizeof(void *) };
     CHECK_INT(sizeof(clouds_event), 4 * 4 + 5 * 8 + 14 * WORD);
-    CHECK_INT(sizeof(clouds_call_options), 4 * 4 + 5 * 8 + 16 * WORD);
+    CHECK_INT(sizeof(clouds_call_options), 4 * 4 + 5 * 8 + 18 * WORD);
     CHECK_INT(sizeof(clouds_operation_options), 2 * 4 + 2 * 8 + 2 * WORD);
     CHECK_INT(sizeof(clouds_option_info), 2 * 4 + 2 * 8 + 6 * WORD);
 }

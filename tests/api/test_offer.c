@@ -125,7 +125,7 @@ static void queue(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
     clouds_event e;
-    offer(&p, "silent", (clouds_offer_options){.concurrency = 1, .queue = 1, .queue_age = 0.05});
+    offer(&p, "silent", (clouds_offer_options){.concurrency = 1, .queue = 1, .queue_age = 0.5});
     kit_call(p.client_node, "silent", "[1]", NULL);
     uint64_t id = next_request(&p).id;
     uint64_t waits = kit_call(p.client_node, "silent", "[2]", NULL),

@@ -71,7 +71,7 @@ static void *be_busy(void *context)
 /* The handler interrupts a thread anywhere, inside of the library too. */
 static void anywhere(void)
 {
-    enum { SIGNALS = 3000 };
+    enum { SIGNALS = 3000, LEAST = SIGNALS / 10 }; /* where others have the processors each takes its time */
     pthread_t busy, poller;
     clouds_context *context = kit_context(kit_url("inproc:"), mode);
     int threaded = strcmp(mode, "thread") == 0;
@@ -87,7 +87,7 @@ static void anywhere(void)
         int before = i;
         while (atomic_load(&handled) < before && kit_now() < until) sched_yield();
     }
-    CHECK(atomic_load(&handled) > SIGNALS / 2);
+    CHECK(atomic_load(&handled) > LEAST);
     if (threaded) CHECK(atomic_load(&returned) > 0);
     atomic_store(&over, 1);
     pthread_join(busy, NULL);

@@ -33,7 +33,7 @@ static void in_the_order_of_their_ends(void)
 {
     clouds_event e = {0};
     open_silent();
-    uint64_t calls[] = {ends_after(1.2), ends_after(0.6), ends_after(0.05)};
+    uint64_t calls[] = {ends_after(1.8), ends_after(1.2), ends_after(0.6)};
     CHECK_INT(first_of(calls, 3, 0, &e), 0);
     for (size_t left = 3; left > 0; left--) {
         CHECK_INT(first_of(calls, left, KIT_PATIENCE, &e), 1);

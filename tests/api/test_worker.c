@@ -2,40 +2,10 @@
  * on the board. */
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "api/kit.h"
-#include "clouds_worker.h"
+#include "api/worker_kit.h"
 #include "support/locale.h"
-
-enum { CHANNEL = 40, BOARD = CHANNEL + 1 };
-
-static int master = -1;
-static clouds_board *board;
-
-static void set_environment(int number)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", number);
-    setenv("CLOUDS_CHANNEL", text, 1);
-}
-
-/* The ends of a worker, as a master makes them. */
-static bool make_ends(size_t size)
-{
-    int ends[2], page = memfd_create("board", 0);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0 || page < 0 || ftruncate(page, (off_t)size) != 0) return false;
-    if (master >= 0) close(master);
-    master = ends[0];
-    dup2(ends[1], CHANNEL);
-    dup2(page, BOARD);
-    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
-    close(ends[1]);
-    close(page);
-    return board != MAP_FAILED;
-}
 
 static void no_worker(void)
 {
@@ -45,6 +15,8 @@ static void no_worker(void)
     CHECK_INT(clouds_worker_next(&e, sizeof e, 0), CLOUDS_ENOTSUP);
     CHECK_INT(clouds_worker_tell(CLOUDS_WORKER_READY, NULL, 0), CLOUDS_ENOTSUP);
     CHECK_INT(clouds_worker_send("web", 3, 0, "1", 1), CLOUDS_ENOTSUP);
+    CHECK_INT(clouds_worker_take(CLOUDS_WORKER_TAKE_CONNECTIONS), CLOUDS_ENOTSUP);
+    CHECK_INT(clouds_worker_count(CLOUDS_WORKER_COUNT_CONNECTIONS, 1), CLOUDS_ENOTSUP);
     static const char *const wrong[] = {"", "x", "-1", "3x", "99999999999", "2147483646"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         setenv("CLOUDS_CHANNEL", wrong[i], 1);
@@ -59,28 +31,12 @@ static void no_worker(void)
 
 static void opening(void)
 {
-    REQUIRE(make_ends(sizeof *board));
-    board->version = CLOUDS_BOARD_VERSION;
-    set_environment(CHANNEL);
-    CHECK_INT(clouds_worker_open(), CHANNEL);
+    CHECK(open_worker() >= 0);
     CHECK_INT(board->pid, getpid());
     CHECK(!getenv("CLOUDS_CHANNEL"));
     CHECK_INT(fcntl(CHANNEL, F_GETFD), FD_CLOEXEC);
     CHECK(fcntl(BOARD, F_GETFD) < 0);
     CHECK_INT(clouds_worker_open(), CLOUDS_EEXIST);
-}
-
-static void tell(const char *text)
-{
-    CHECK_INT(send(master, text, strlen(text), 0), strlen(text));
-}
-
-static clouds_worker_event told(const char *text)
-{
-    clouds_worker_event e = {0};
-    tell(text);
-    CHECK_INT(clouds_worker_next(&e, sizeof e, 60), 1);
-    return e;
 }
 
 static void what_is_told(void)
@@ -89,14 +45,18 @@ static void what_is_told(void)
     CHECK(e.type == CLOUDS_WORKER_DRAIN && e.seconds == 2.5 && e.number == 0);
     CHECK_STR(e.data, e.data_len, "reload");
     e = told("Dnonsense");
-    CHECK(e.type == CLOUDS_WORKER_DRAIN && e.seconds == 8 && e.data_len == 0);
+    CHECK(e.type == CLOUDS_WORKER_DRAIN && e.seconds == 8 && e.fd == -1);
+    CHECK_STR(e.data, e.data_len, "stop");
     e = told("D-1 stop");
     CHECK(e.seconds == 8);
     e = told("Q");
     CHECK(e.type == CLOUDS_WORKER_QUIET && e.number == 1);
-    e = told("U");
+    CHECK_INT(e.data_len, 0);
+    e = told("Ushop.add");
     CHECK(e.type == CLOUDS_WORKER_QUIET && e.number == 0);
+    CHECK_STR(e.data, e.data_len, "shop.add");
     CHECK_INT(told("I").type, CLOUDS_WORKER_ASK);
+    CHECK_INT(told("T").type, CLOUDS_WORKER_TURN);
     e = told("Mweb 3\n[1,\n2]");
     CHECK(e.type == CLOUDS_WORKER_MESSAGE && e.number == 3);
     CHECK_STR(e.group, e.group_len, "web");
@@ -106,27 +66,17 @@ static void what_is_told(void)
 /* Nothing comes of what is no message, and descriptors that come along are closed. */
 static void what_is_no_message(void)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    char type = 'C';
-    struct iovec part = {&type, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    int pair[2], free_before = dup(0);
-    close(free_before);
+    int pair[2], free_before = lowest_free();
     REQUIRE(pipe(pair) == 0);
-    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(&control.header), &pair[0], sizeof(int));
-    CHECK_INT(sendmsg(master, &message, 0), 1);
+    give('?', NULL, 0, pair, 2);
+    give('O', "short", 5, pair, 2);
+    give('K', "short", 5, pair, 1);
     close(pair[0]);
     close(pair[1]);
-    static const char *const wrong[] = {"?", "M", "Mweb", "Mweb\n1", "\x7fwhat"};
+    static const char *const wrong[] = {"?", "M", "Mweb", "Mweb\n1", "\x7fwhat", "O", "Oshort", "K", "Kmissing"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) tell(wrong[i]);
     CHECK_INT(told("Q").type, CLOUDS_WORKER_QUIET);
-    int free_now = dup(0);
-    CHECK_INT(free_now, free_before);
-    close(free_now);
+    CHECK_INT(lowest_free(), free_before);
     clouds_worker_event e;
     CHECK_INT(clouds_worker_next(&e, sizeof e, 0.01), 0);
     CHECK_INT(clouds_worker_next(&e, 4, 0), CLOUDS_EINVAL);
@@ -143,9 +93,9 @@ static void heard(const char *want)
 static void what_it_says(void)
 {
     static char large[65001];
-    static const char types[] = "?RSIWPV";
+    static const char types[] = "?RSIWPVGF";
     memset(large, '1', sizeof large);
-    for (uint32_t word = 1; word <= CLOUDS_WORKER_VARIABLES; word++) {
+    for (uint32_t word = 1; word <= CLOUDS_WORKER_END_TURN; word++) {
         CHECK_INT(clouds_worker_tell(word, "{}", 2), 0);
         heard((char[]){types[word], '{', '}', 0});
     }
@@ -200,6 +150,7 @@ static void the_end_of_the_master(void)
     CHECK_INT(clouds_worker_tell(CLOUDS_WORKER_ALIVE, NULL, 0), CLOUDS_ECLOSED);
     CHECK_INT(clouds_worker_next(&e, sizeof e, 60), 1);
     CHECK(e.type == CLOUDS_WORKER_DRAIN && e.number == 1 && e.seconds == 1.5);
+    CHECK_STR(e.data, e.data_len, "stop");
     CHECK_INT(clouds_worker_next(&e, sizeof e, 60), CLOUDS_ECLOSED);
 }
 

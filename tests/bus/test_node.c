@@ -8,7 +8,7 @@
 typedef struct fake_transport {
     cl_transport base;
     cl_transport_sink sink;
-    int open_code, opens, closes, drains, confirms, confirm_code, sends, reach, closing;
+    int open_code, opens, closes, drains, confirms, confirm_code, sends, send_code, reach, closing;
     void *node;
 } fake_transport;
 
@@ -22,7 +22,7 @@ static struct {
     int locates, claims, announces, addresses, drains, leaves, unlistened, suspects, directory_closes;
     /* what the bus reported */
     int ups, downs, ready, ready_code, node_closed, registered, registered_code, peers_down, drainings, closed;
-    int ways_lost[2];
+    int ways_lost[2], linked;
 } w;
 
 static int node;
@@ -141,7 +141,7 @@ static int reaches(cl_transport *base, const cl_address *address)
 static int send_over(cl_transport *base, void *n, const cl_envelope *e, uint64_t token)
 {
     of(base)->sends++;
-    return 0;
+    return of(base)->send_code;
 }
 
 static void drain_node(cl_transport *base, void *n)
@@ -230,6 +230,11 @@ static void on_way_lost(void *self, cl_str id, unsigned way)
     w.ways_lost[way]++;
 }
 
+static void on_linked(void *self)
+{
+    w.linked++;
+}
+
 static void on_peer_draining(void *self, cl_str id)
 {
     w.drainings++;
@@ -249,6 +254,7 @@ static void begin(void)
                                      .servers = on_servers,
                                      .peer_down = on_peer_down,
                                      .way_lost = on_way_lost,
+                                     .linked = on_linked,
                                      .peer_draining = on_peer_draining,
                                      .closed = on_closed};
     const cl_loop_hooks hooks = {0};
@@ -434,6 +440,37 @@ static void a_node_that_listens_anew(void)
     end();
 }
 
+/* What is for the id would come to this one. */
+static void who_is_refused_listens_no_more(void)
+{
+    const cl_address here = {"here"};
+    begin();
+    w.t[0].base.takes_ids = 1;
+    CHECK_INT(open_bus_node(), 0);
+    w.sink.announced(w.sink.self, &node, CLOUDS_EEXIST, "taken meanwhile");
+    CHECK_INT(w.t[0].closes, 1);
+    CHECK_INT(w.t[1].closes, 0);
+    w.sink.announced(w.sink.self, &node, CLOUDS_EEXIST, "still");
+    CHECK_INT(w.t[0].closes, 1);
+    CHECK_INT(w.sink.relisten(w.sink.self, &node, &here), CLOUDS_EUNREACHABLE); /* it is still closing */
+    closed_by(0);
+    CHECK_INT(w.leaves, 0);
+    CHECK_INT(w.sink.relisten(w.sink.self, &node, &here), 0);
+    CHECK_INT(w.t[0].opens, 2);
+    w.sink.announced(w.sink.self, &node, CLOUDS_EEXIST, "again");
+    CHECK_INT(w.t[0].closes, 2);
+    w.bus->ops->node_close(w.bus, &node);
+    CHECK_INT(w.t[0].closes, 2);
+    CHECK_INT(w.t[1].closes, 1);
+    closed_by(1);
+    CHECK_INT(w.leaves, 0);
+    closed_by(0);
+    flush_bus();
+    CHECK_INT(w.leaves, 1);
+    CHECK_INT(w.node_closed, 1);
+    end();
+}
+
 static void up_and_down(void)
 {
     begin();
@@ -508,6 +545,56 @@ static void the_first_transport_that_reaches(void)
     end();
 }
 
+/* What it does not reach, or take, goes by the other; so does what must keep an order. */
+static void a_transport_beside_another(void)
+{
+    cl_envelope e = {.type = CL_CALL, .to = CL_STR("s.9")};
+    begin();
+    CL_OWNER(w.bus, cl_composed, base)->beside = CL_BESIDE_OWN;
+    w.t[1].reach = 1;
+    CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
+    CHECK_INT(w.t[1].sends, 1);
+    CHECK_INT(w.bus->ops->is_reached(w.bus, e.to), 0);
+    w.t[0].reach = 1;
+    w.sink.located(w.sink.self, e.to, 0, NULL);
+    CHECK_INT(w.bus->ops->is_reached(w.bus, e.to), 1);
+    CHECK_INT(w.bus->ops->is_linked(w.bus, e.to), 0); /* its answers may come by the other */
+    const int types[] = {CL_CALL, CL_RESULT, CL_CANCEL, CL_MESSAGE, CL_PUBLISH}, ways[] = {0, 0, 0, 1, 1};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        e.type = types[i];
+        CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
+        CHECK_INT(w.bus->way, ways[i]);
+    }
+    e.type = CL_CALL;
+    w.t[0].send_code = CLOUDS_EUNREACHABLE;
+    CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), 0);
+    CHECK_INT(w.bus->way, 1);
+    w.t[0].send_code = CLOUDS_ELIMIT; /* it takes it, later */
+    CHECK_INT(w.bus->ops->send(w.bus, &node, &e, 1), CLOUDS_ELIMIT);
+    end();
+}
+
+/* The other is enough to be up. */
+static void a_transport_beside_another_goes(void)
+{
+    begin();
+    CL_OWNER(w.bus, cl_composed, base)->beside = CL_BESIDE_OWN;
+    w.t[0].base.up = 0;
+    CHECK_INT(open_bus_node(), 0);
+    CHECK_INT(w.ups, 1);
+    w.t[0].sink.state(w.t[0].sink.self, 0, CLOUDS_ELOST, "lost");
+    CHECK_INT(w.downs, 0);
+    CHECK_INT(w.linked, 0);
+    w.t[0].base.up = 1;
+    w.t[0].sink.state(w.t[0].sink.self, 1, 0, "");
+    CHECK_INT(w.ups, 1);
+    CHECK_INT(w.linked, 1); /* who waits may go now */
+    w.t[1].base.up = 0;
+    w.t[1].sink.state(w.t[1].sink.self, 0, CLOUDS_ELOST, "lost");
+    CHECK_INT(w.downs, 1);
+    end();
+}
+
 /* ---- registrations */
 
 static void what_is_registered(void)
@@ -578,12 +665,15 @@ int main(void)
     RUN(a_refused_claim);
     RUN(who_may_not_listen);
     RUN(a_node_that_listens_anew);
+    RUN(who_is_refused_listens_no_more);
     RUN(up_and_down);
     RUN(a_lost_way);
     RUN(a_dead_peer);
     RUN(one_that_listens_twice);
     RUN(one_that_closes_twice);
     RUN(the_first_transport_that_reaches);
+    RUN(a_transport_beside_another);
+    RUN(a_transport_beside_another_goes);
     RUN(what_is_registered);
     RUN(the_directory_is_left_last);
     RUN(closed_while_it_opens);

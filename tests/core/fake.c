@@ -5,7 +5,7 @@
 static void keep(char *out, size_t cap, const char *p, size_t n)
 {
     if (n >= cap) n = cap - 1;
-    memcpy(out, p, n);
+    if (n) memcpy(out, p, n);
     out[n] = 0;
 }
 
@@ -54,9 +54,11 @@ static int bus_send(cl_bus *bus, void *node, const cl_envelope *e, uint64_t toke
                      .link = e->link,
                      .id_n = e->id.n,
                      .args_n = e->args.n,
+                     .meta_n = e->extension ? e->extension->meta.n : 0,
                      .tag = cl_node_tag(node)};
     KEEP(s->from, e->from), KEEP(s->to, e->to), KEEP(s->id, e->id), KEEP(s->method, e->method);
     KEEP(s->once, e->extension ? e->extension->key : CL_STR_NONE);
+    KEEP(s->meta, e->extension ? e->extension->meta : CL_STR_NONE);
     KEEP(s->args, e->args), KEEP(s->error, e->error), KEEP(s->result, e->result), KEEP(s->data, e->data);
     return 0;
 }
@@ -185,6 +187,7 @@ static int port_event(void *self, void *tag, const clouds_event *event)
     keep(e->method, sizeof e->method, event->method, event->method_len);
     keep(e->data, sizeof e->data, event->data, event->data_len);
     keep(e->error, sizeof e->error, event->error, event->error_len);
+    keep(e->meta, sizeof e->meta, event->meta, event->meta_len);
     return 0;
 }
 
@@ -237,6 +240,7 @@ static const cl_bus_ops bus_ops = {
     .send = bus_send,
     .recall = bus_recall,
     .is_linked = bus_is_linked,
+    .is_reached = bus_is_linked,
     .lookup = bus_lookup,
     .unwatch = bus_unwatch,
     .forget = bus_forget,
@@ -286,7 +290,9 @@ int fake_open(fake *f, const cl_core_config *config)
                         port_forget_request,
                         port_next_id,
                         NULL,
-                        NULL};
+                        NULL,
+                        NULL,
+                        f->span};
     f->bus.ops = &bus_ops;
     int code = cl_core_create(config, &f->port, &f->core);
     if (code == 0) cl_core_set_bus(f->core, &f->bus);
@@ -434,6 +440,7 @@ uint64_t fake_inbound_args(fake *f, cl_node *node, const char *from, const char 
                      .link = 77};
     cl_extension x = CL_EXTENSION_NONE;
     if (f->once) x.key = cl_str_z(f->once), e.extension = &x;
+    if (f->meta) x.meta = cl_str_z(f->meta), e.extension = &x;
     cl_core_envelope(f->core, node, &e);
     if (f->n_events == before || f->events[f->n_events - 1].e.type != CLOUDS_EVENT_REQUEST) return 0;
     return f->events[f->n_events - 1].e.id;

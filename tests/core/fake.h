@@ -14,8 +14,8 @@ enum { FAKE_MAX = 4096 };
 typedef struct fake_sent {
     int type;
     unsigned flags;
-    char from[48], to[48], id[64], method[64], once[16], args[256], error[256], result[256], data[256];
-    size_t args_n;
+    char from[48], to[48], id[64], method[64], once[16], args[256], error[256], result[256], data[1024], meta[256];
+    size_t args_n, meta_n;
     int64_t deadline, at;
     size_t id_n; /* an id may hold any byte */
     uint64_t token, link;
@@ -26,7 +26,7 @@ typedef struct fake_event {
     clouds_event e; /* its texts point into the members below */
     void *tag;
     int64_t at;
-    char peer[48], method[64], data[2048], error[512];
+    char peer[48], method[64], data[2048], error[512], meta[256];
 } fake_event;
 
 typedef struct fake_look {
@@ -53,7 +53,8 @@ typedef struct fake {
     const char *linked; /* this server is reached although the bus is down */
     int link_code;      /* of what only a link may carry */
     uint64_t answer_link; /* by which answers come */
-    const char *once; /* the idempotency key of calls from outside */
+    const char *once, *meta; /* of calls from outside */
+    void (*span)(void *fake, const cl_span *span); /* takes what is recorded; NULL: nobody */
     fake_sent *sent;
     fake_sent canceled; /* the last cancel that was sent; they are not among the others */
     int n_canceled;

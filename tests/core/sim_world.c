@@ -180,6 +180,8 @@ static void come_alive(sim *w, sim_node *n)
                     port_forget_request,
                     port_next_id,
                     NULL,
+                    NULL,
+                    NULL,
                     NULL};
     cl_core_config config = core_config(w);
     cl_node_config node = n->config = (cl_node_config){.breaker = 1,

@@ -320,7 +320,7 @@ static void all_of_keeps_so_many_bytes(void)
 
 static int publish(const char *topic, int confirm_it)
 {
-    return cl_node_publish(f.node, cl_str_z(topic), &(cl_payload){CL_STR("1"), CL_STR_NONE, CL_STR_NONE},
+    return cl_node_publish(f.node, cl_str_z(topic), &(cl_payload){CL_STR("1"), CL_STR_NONE, CL_STR_NONE}, CL_STR_NONE,
                            &(cl_op_spec){.id = ++ids}, confirm_it);
 }
 

@@ -237,7 +237,7 @@ static int create_redis(side *s, const cl_directory_sink *sink)
     if (code) return code;
     const cl_transport_sink listener = {
         .self = s, .state = on_state, .opened = on_opened, .node_closed = on_node_closed, .closed = on_peer_closed};
-    code = cl_redis_directory_create(&s->client, sink, &s->d);
+    code = cl_redis_directory_create(&s->client, 0, sink, &s->d);
     return code ? code : cl_pubsub_transport_create(&s->client, &listener, &s->listens);
 }
 

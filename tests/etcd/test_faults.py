@@ -5,6 +5,7 @@ import unittest
 import etcd_support as support
 from certificates import Authority
 from etcd_support import Case, Load, RENEWING, wait_until
+from tcp_proxy import Proxy
 
 NAMED = RENEWING.replace("clouds.server {", "clouds.server { id = \"s.named\",")
 
@@ -102,6 +103,24 @@ class Faults(Case):
         while support.time.monotonic() < end:
             load.goes_on()
         self.server.resume()
+        self.has_all_back()
+        load.goes_on()
+        self.finish_without_failure(load)
+
+    def test_E1_cut_off_by_the_network(self):
+        """A service and a caller of it are cut off from etcd, in silence: its lease ends, and the link carries calls still."""
+        proxy = Proxy(self.server.client)
+        self.addCleanup(proxy.close)
+        behind = f"etcd://127.0.0.1:{proxy.port}"
+        services = [self.serve(RENEWING, env={"CLOUDS_URL": behind}), self.serve(RENEWING, env={"CLOUDS_URL": self.server.url})]
+        cut_off, free = (service.out.text().split()[-1] for service in services)
+        self.ids = sorted([cut_off, free])
+        load = Load(self, behind, timeout=20, deadline=30)
+        load.goes_on()
+        proxy.way = "swallow"
+        wait_until(lambda: self.served() == [free], "the lease has ended")
+        load.goes_on()
+        proxy.way = "forward"
         self.has_all_back()
         load.goes_on()
         self.finish_without_failure(load)

@@ -214,6 +214,24 @@ class Hostile(Case):
             return well(path, body)
         self.survives(self.gateway(answer), "/v3/lease/keepalive")
 
+    def test_a_lease_that_was_given_back_meanwhile(self):
+        """Its renewal is answered behind its end, as of one that is gone: nobody has lost anything."""
+        revoked = threading.Event()
+
+        def answer(path, body):
+            if path == "/v3/lease/revoke":
+                revoked.set()
+            if path == "/v3/lease/keepalive":
+                revoked.wait(BOUND)
+                return as_json({"result": {"header": HEADER, "ID": "77"}})
+            return well(path, body)
+        gateway = self.gateway(answer)
+        process = self.seek(gateway)
+        wait_until(lambda: gateway.count("/v3/lease/keepalive"), "it renews")
+        self.assertEqual(process.stop(), 0, process.err.text())
+        self.assertTrue(revoked.is_set())
+        self.assertNotIn("the lease is gone", process.err.text())
+
     def test_E4_pages_that_lead_nowhere(self):
         def answer(path, body):
             if path == "/v3/kv/range" and body.get("limit") != "1":

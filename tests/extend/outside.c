@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../../examples/extend/extend.h"
+#include "extend/until.h"
 #include "support/tap.h"
 
 static char folder[64];
@@ -211,7 +212,10 @@ static void an_address_names_what_is_registered(void)
     CHECK(says("no transport is registered as \"nobox\""));
     CHECK_INT(clouds_open("box+nowhere:x", "client", &context, &node), CLOUDS_EURL);
     CHECK(says("no directory is registered as \"nowhere\""));
-    CHECK_INT(clouds_open("box+redis://x", "client", &context, &node), CLOUDS_ENOTSUP);
+    CHECK_INT(clouds_open("nobox+redis://x", "client", &context, &node), CLOUDS_EURL);
+    CHECK(says("no transport is registered as \"nobox\""));
+    CHECK_INT(clouds_open("box+redis://x:port", "client", &context, &node), CLOUDS_EURL);
+    CHECK_INT(clouds_open("box+redis+sentinel://x", "client", &context, &node), CLOUDS_EURL);
     CHECK_INT(clouds_open("box:x", "client", &context, &node), CLOUDS_EURL);
     CHECK_INT(clouds_open("board:/nowhere/at/all", "client", &context, &node), CLOUDS_ESYSTEM);
     CHECK(says("board: the folder cannot be watched"));
@@ -294,13 +298,6 @@ static void turn(side *s)
     }
 }
 
-#define UNTIL(a, b, condition)                                                                                         \
-    do {                                                                                                               \
-        int until_turns = 0;                                                                                           \
-        while (!(condition) && until_turns++ < 4000) turn(a), turn(b);                                                 \
-        CHECK(condition);                                                                                              \
-    } while (0)
-
 static int opened(side *s, const char *url, const char *type, const char *mode)
 {
     clouds_options *context = NULL, *node = NULL;
@@ -327,21 +324,21 @@ static void over(const char *scheme, const char *mode)
     REQUIRE(opened(&a, url, "server", mode) && opened(&b, url, "client", mode));
     REQUIRE(clouds_node_register(a.node, "m", 1, NULL, NULL) == 0);
     REQUIRE(clouds_node_subscribe(a.node, "[\"news.*\"]", 10, NULL, NULL, &id) == 0);
-    UNTIL(&a, &b, a.registered && a.subscribed);
+    UNTIL(a.registered && a.subscribed, &a, &b);
     for (int i = 0; i < 50; i++) {
         b.outcome = 0;
         REQUIRE(clouds_node_call(b.node, "m", 1, "[1,\"two\"]", 9, NULL, &id) == 0);
-        UNTIL(&a, &b, b.outcome);
+        UNTIL(b.outcome, &a, &b);
         CHECK_INT(b.outcome, 1);
         CHECK_STR(b.data, strlen(b.data), "[1,\"two\"]");
     }
     CHECK_INT(a.requests, 50);
     const clouds_payload payload = {.size = sizeof payload, .json = "[3]", .json_len = 3};
     REQUIRE(clouds_node_publish(b.node, "news.today", 10, &payload, 0, NULL, NULL) == 0);
-    UNTIL(&a, &b, a.published == 1);
+    UNTIL(a.published == 1, &a, &b);
     CHECK_STR(a.data, strlen(a.data), "[3]");
     REQUIRE(clouds_node_status(b.node, NULL, &id) == 0);
-    UNTIL(&a, &b, b.rows == 1);
+    UNTIL(b.rows == 1, &a, &b);
     clouds_context_destroy(a.context);
     b.outcome = 0;
     REQUIRE(clouds_node_call(b.node, "m", 1, "[]", 2, NULL, &id) == 0);

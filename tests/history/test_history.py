@@ -5,7 +5,6 @@ Short: a few seconds for each way to travel; CLOUDS_LONG=1: at least 300 000 cal
 import os
 import random
 import signal
-import socket
 import sys
 import time
 import unittest
@@ -14,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 sys.dont_write_bytecode = True
 
 from checker import History, check  # noqa: E402
-from harness import BOUND, SANITIZED, SOURCE, Case, Process, wait_until  # noqa: E402
+from harness import BOUND, SANITIZED, SOURCE, Case, Process, free_port, wait_until  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 PROGRAMS = os.path.join(os.environ.get("CLOUDS_BUILD_DIR", os.path.join(SOURCE, "build", "dev")), "tests", "history")
@@ -274,12 +273,6 @@ class Mutants(Case):
 
     def test_a_request_begun_too_late(self):
         self.assertIn("promise 7", self.found(server="late", calls=300))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 if __name__ == "__main__":

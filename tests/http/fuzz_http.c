@@ -51,6 +51,16 @@ static void head_is_sound(const host_http_request *r, const uint8_t *data, size_
     HOLDS(count(r, "content-length") + count(r, "transfer-encoding") <= 1);
 }
 
+/* Lines that end by CR LF, of which none goes on with a blank, and no other control character but a tab. */
+static void bytes_are_sound(const uint8_t *head, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (head[i] == '\r') HOLDS(i + 1 < size && head[i + 1] == '\n');
+        else if (head[i] == '\n') HOLDS(i > 0 && head[i - 1] == '\r' && (i + 1 == size || (head[i + 1] != ' ' && head[i + 1] != '\t')));
+        else HOLDS((head[i] >= ' ' && head[i] != 127) || head[i] == '\t');
+    }
+}
+
 static void say_request(outcome *o, const host_http_request *r)
 {
     say(o, r->method.p, r->method.n);
@@ -70,14 +80,16 @@ static size_t read_one(const uint8_t *data, size_t size, size_t at, size_t piece
     host_http_parser p;
     enum host_http_progress progress = HOST_HTTP_MORE;
     host_http_parser_begin(&p, &limits);
-    size_t end = 0;
+    size_t begin = at, end = 0;
     while (progress == HOST_HTTP_MORE || progress == HOST_HTTP_HEAD) {
         size_t n = size - at < piece ? size - at : piece, used = 0;
         if (n == 0 && progress == HOST_HTTP_MORE) break;
         progress = host_http_parse(&p, (const char *)data + at, n, &used);
         HOLDS(used <= n);
         at += used;
-        if (progress == HOST_HTTP_HEAD) head_is_sound(&p.request, data, size);
+        if (progress != HOST_HTTP_HEAD) continue;
+        head_is_sound(&p.request, data, size);
+        bytes_are_sound(data + begin, at - begin);
     }
     if (progress == HOST_HTTP_BAD) HOLDS(p.status >= 400 && p.status < 600 && p.why && *p.why);
     if (progress == HOST_HTTP_BAD) say(o, "refused", 7); /* of several reasons it may be another */

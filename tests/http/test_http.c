@@ -48,6 +48,7 @@ static void what_is_understood(void)
     EXPECT(200, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: Chunked \r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n");
     EXPECT(200, "GET / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     EXPECT(200, "GET / HTTP/1.1\r\n" H "X: a\tb\r\nEmpty:\r\n\r\n");
+    EXPECT(200, "GET / HTTP/1.1\r\n" H "X:a\r\nY:\tb \r\nZ:  c  \r\nEmpty: \r\n\r\n");
     EXPECT(0, "GET / HTTP/1.1\r\n" H);
     EXPECT(0, "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nab");
     EXPECT(0, "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n");
@@ -88,6 +89,7 @@ static void what_is_refused(void)
     EXPECT(400, "GET / HTTP/1.1\n" "Host: localhost\n\n");
     EXPECT(400, "GET / HTTP/1.1\r\n" H "X: a\rTransfer-Encoding: chunked\r\n\r\n");
     EXPECT(400, "GET / HTTP/1.1\r\n" H "X: a\0b\r\n\r\n");
+    EXPECT(400, "GET / HTTP/1.1\r\n" H "X: a\x7f\r\n\r\n");
     EXPECT(400, "GET / HTTP/1.1\r\n" H ": a\r\n\r\n");
     EXPECT(400, "GET / HTTP/1.1\r\n" H "X\x01: a\r\n\r\n");
     EXPECT(400, "GET http://localhost/ HTTP/1.1\r\n" H "\r\n");
@@ -124,6 +126,23 @@ static void what_stands_between_chunks_is_bounded(void)
     CHECK_INT(status_of(text, (size_t)n + 3000), 0);
 }
 
+static void a_request_without_a_body_ends_with_its_head(void)
+{
+    static const char *const heads[] = {"GET / HTTP/1.1\r\n" H "\r\n", "POST / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n",
+                                        "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\n",
+                                        "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"};
+    for (int i = 0; i < 4; i++) {
+        host_http_parser p;
+        size_t used = 0, size = strlen(heads[i]);
+        host_http_parser_begin(&p, &limits);
+        CHECK_INT(host_http_parse(&p, heads[i], size, &used), HOST_HTTP_HEAD);
+        CHECK(used == size && p.is_complete == (i < 2));
+        CHECK_INT(host_http_parse(&p, "GET", i < 2 ? 3 : 0, &used), i < 2 ? HOST_HTTP_END : HOST_HTTP_MORE);
+        CHECK(used == 0 && p.request.body.n == 0);
+        host_http_parser_end(&p);
+    }
+}
+
 static void what_it_says(void)
 {
     host_http_parser p;
@@ -153,7 +172,7 @@ static int holds(const char *text, size_t n, const char *part)
 static char *format(int status, const char *name, const char *value, bool is_head, size_t *size)
 {
     const host_http_field field = {{name, strlen(name)}, {value, strlen(value)}};
-    const host_http_response response = {status, &field, 1, {"body", 4}};
+    const host_http_response response = {.status = status, .fields = &field, .field_count = 1, .body = {"body", 4}};
     return host_http_format(&response, is_head, true, size);
 }
 
@@ -164,13 +183,10 @@ static void answers(void)
     REQUIRE(text != NULL);
     CHECK(memcmp(text, "HTTP/1.1 200 OK\r\nDate: ", 23) == 0);
     CHECK(holds(text, n, "\r\nX-Y: a b\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody"));
-    free(text);
     text = format(200, "X", "y", true, &n);
     CHECK(holds(text, n, "Content-Length: 4") && memcmp(text + n - 4, "\r\n\r\n", 4) == 0);
-    free(text);
     text = format(204, "X", "y", false, &n);
     CHECK(text && !holds(text, n, "Content-Length") && memcmp(text + n - 4, "\r\n\r\n", 4) == 0);
-    free(text);
     CHECK(format(200, "X", "a\r\nSet-Cookie: b", false, &n) == NULL);
     CHECK(format(200, "X", "a\nb", false, &n) == NULL);
     CHECK(format(200, "X: y", "a", false, &n) == NULL);
@@ -214,6 +230,7 @@ int main(void)
     RUN(what_is_refused);
     RUN(limits_hold);
     RUN(what_stands_between_chunks_is_bounded);
+    RUN(a_request_without_a_body_ends_with_its_head);
     RUN(what_it_says);
     RUN(answers);
     RUN(addresses);

@@ -186,6 +186,39 @@ static void a_result_without_its_link(void)
     end_both(&a, &b);
 }
 
+static side serving;
+static int old_node, new_node, has_changed;
+
+/* At the first memory for an entry, which is when the folder was looked at, and before what it has is read. */
+static void *change_servers(void *self, void *block, size_t size)
+{
+    if (size >= CL_ENTRY_MAX && !has_changed) {
+        has_changed = 1;
+        CHECK_INT(serving.bus->ops->register_method(serving.bus, &new_node, CL_STR("m"), 1), 0);
+        serving.bus->ops->node_drain(serving.bus, &old_node);
+    }
+    if (size) return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+/* There is a server at each moment, and one is found: the one that came while the other, which was found first, went. */
+static void one_takes_the_place_of_another(void)
+{
+    side b;
+    START(&serving);
+    START(&b);
+    side_node(&serving, &old_node, "s.old");
+    side_node(&serving, &new_node, "s.new");
+    side_register(&serving, &old_node, "m");
+    cl_mem_hook(change_servers, NULL);
+    ask(&b, CL_STR("m"));
+    cl_mem_hook(NULL, NULL);
+    CHECK(has_changed);
+    CHECK_STR(b.list, strlen(b.list), "s.new ");
+    end_both(&serving, &b);
+}
+
 /* A lock names what was offered, without growing for ever where services are offered and taken back all the time. */
 static void offered_and_taken_back(void)
 {
@@ -494,6 +527,7 @@ int main(void)
     RUN(status_lists_all);
     RUN(draining_is_told_on_every_link);
     RUN(a_result_without_its_link);
+    RUN(one_takes_the_place_of_another);
     RUN(offered_and_taken_back);
     RUN(an_id_in_use);
     RUN(no_descriptor_is_left);

@@ -582,17 +582,17 @@ static void alarms_that_are_canceled(void)
     rung = 0;
     cl_loop_timer_create(loop, ring, NULL, &a);
     settle(loop, fd);
-    cl_loop_timer_set(a, cl_loop_now() + 50);
+    cl_loop_timer_set(a, cl_loop_now() + 500); /* long enough to be stopped before it rings */
     cl_loop_run(loop, 0);
     cl_loop_timer_stop(a);
     cl_loop_run(loop, 0);
-    CHECK(is_readable(fd, 2000));
+    CHECK(is_readable(fd, 20000));
     settle(loop, fd);
-    cl_loop_timer_set(a, cl_loop_now() + 50);
+    cl_loop_timer_set(a, cl_loop_now() + 500);
     cl_loop_run(loop, 0);
     cl_loop_timer_cancel(a);
     cl_loop_run(loop, 0);
-    CHECK(!is_readable(fd, 200));
+    CHECK(!is_readable(fd, 1000));
     CHECK_INT(rung, 0);
     cl_loop_timer_destroy(a);
     cl_loop_close(loop);

@@ -7,6 +7,7 @@
 
 #include "local/inside.h"
 #include "local/pair.h"
+#include "support/freeze.h"
 
 static pid_t child_server(const char *id, int stop_after_open)
 {
@@ -133,7 +134,7 @@ static void leftovers_are_swept_by_the_next(void)
 static void a_stopped_peer(void)
 {
     pid_t pid = child_server("s.stopped", 0);
-    kill(pid, SIGSTOP);
+    test_freeze(pid, 1);
     side b;
     int node_b;
     cl_limits limits = side_limits();
@@ -142,7 +143,7 @@ static void a_stopped_peer(void)
     side_node(&b, &node_b, "c.1");
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
     UNTIL(&b, b.deliveries[CL_DELIVERY_NOT_SENT] == 1 && b.peer_downs == 1);
-    kill(pid, SIGCONT);
+    test_freeze(pid, 0);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.stopped", "[1]", 3), 0);
     UNTIL(&b, b.envelopes == 1);
     kill_child(pid);
@@ -162,7 +163,7 @@ static void a_call_is_given_back_in_time(void)
     side_node(&b, &node_b, "c.1");
     ask(&b, CL_STR("m"));
     CHECK_INT(b.list_n, 2);
-    kill(pid, SIGSTOP);
+    test_freeze(pid, 1);
     int64_t from = cl_loop_now();
     int downs = b.server_downs;
     cl_envelope e = {.type = CL_CALL,
@@ -192,7 +193,7 @@ static void a_call_is_given_back_in_time(void)
     CHECK_INT(b.bus->ops->recall(b.bus, e.to, 5), 1);
     CHECK_INT(b.bus->ops->recall(b.bus, e.to, 5), 0);
     CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("nobody"), 5), 0);
-    kill(pid, SIGCONT); /* what still waits goes out, and the server counts again */
+    test_freeze(pid, 0); /* what still waits goes out, and the server counts again */
     UNTIL(&b, b.deliveries[CL_DELIVERY_WRITTEN] == 1 && b.server_ups == 1);
     CHECK_INT(b.envelopes, 0); /* the call did not go out after all */
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[2]", 5), 0);
@@ -203,7 +204,7 @@ static void a_call_is_given_back_in_time(void)
     waitpid(pid, NULL, 0);
     UNTIL(&b, b.peer_downs == 1);
     pid = child_server("s.frozen", 0);
-    kill(pid, SIGSTOP);
+    test_freeze(pid, 1);
     CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[3]", 6), 0);
     b.bus->ops->node_close(b.bus, &node_b);
     UNTIL(&b, b.node_closed == 1);
@@ -229,7 +230,7 @@ static void many_calls_are_taken_back(void)
     int node_b;
     START(&b);
     side_node(&b, &node_b, "c.1");
-    kill(pid, SIGSTOP);
+    test_freeze(pid, 1);
     double from = cpu_seconds();
     for (uint64_t i = 1; i <= MANY; i++) CHECK_INT(side_call(&b, &node_b, "c.1", "s.frozen", "[]", i), 0);
     double sent = cpu_seconds();
@@ -237,7 +238,7 @@ static void many_calls_are_taken_back(void)
     double back = cpu_seconds();
     CHECK(back - sent < 5 * (sent - from));
     CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("s.frozen"), MANY), 0);
-    kill(pid, SIGCONT);
+    test_freeze(pid, 0);
     UNTIL(&b, b.envelopes == 1); /* the one that was not */
     CHECK_INT(b.bus->ops->recall(b.bus, CL_STR("s.frozen"), 1), 0);
     CHECK_INT(b.deliveries[CL_DELIVERY_NOT_SENT] + b.deliveries[CL_DELIVERY_NOBODY], 0);
@@ -261,10 +262,10 @@ static void a_silent_peer_is_pinged_and_cut(void)
     int64_t from = cl_loop_now();
     while (cl_loop_now() < from + 2500) cl_loop_run(b.loop, 50);
     CHECK_INT(b.peer_downs, 0); /* no open calls: nobody minds */
-    kill(pid, SIGSTOP);
+    test_freeze(pid, 1);
     side_call(&b, &node_b, "c.1", "s.silent", "[1]", 0);
     UNTIL(&b, b.peer_downs == 1);
-    kill(pid, SIGCONT);
+    test_freeze(pid, 0);
     UNTIL(&b, b.server_ups >= 1); /* its lock is held, so it counts again */
     side_call(&b, &node_b, "c.1", "s.silent", "[1]", 0);
     UNTIL(&b, b.envelopes == 2);

@@ -54,20 +54,31 @@ static void a_living_id_is_refused(void)
     kit_close(&a, 0);
 }
 
+static void one_of_two_wins(void)
+{
+    REQUIRE(kit_open(&a, server.url, NULL) == 0);
+    REQUIRE(kit_open(&b, server.url, NULL) == 0);
+    REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID), 1) == 0);
+    REQUIRE(b.bus->ops->node_open(b.bus, &node_b, CL_STR(ID), 1) == 0);
+    int first = kit_take(&a, "ready")->code, second = kit_take(&b, "ready")->code;
+    CHECK((first == 0) + (second == 0) == 1);
+    CHECK_INT(first + second, CLOUDS_EEXIST);
+    kit_close(&a, 0);
+    kit_close(&b, 0);
+}
+
 static void of_two_at_once_one_wins(void)
 {
     test_redis_command(&server, "FLUSHALL");
-    for (int i = 0; i < 5; i++) {
-        REQUIRE(kit_open(&a, server.url, NULL) == 0);
-        REQUIRE(kit_open(&b, server.url, NULL) == 0);
-        REQUIRE(a.bus->ops->node_open(a.bus, &node_a, CL_STR(ID), 1) == 0);
-        REQUIRE(b.bus->ops->node_open(b.bus, &node_b, CL_STR(ID), 1) == 0);
-        int first = kit_take(&a, "ready")->code, second = kit_take(&b, "ready")->code;
-        CHECK((first == 0) + (second == 0) == 1);
-        CHECK_INT(first + second, CLOUDS_EEXIST);
-        kit_close(&a, 0);
-        kit_close(&b, 0);
-    }
+    for (int i = 0; i < 5; i++) one_of_two_wins();
+}
+
+/* It is what one left that came too late to let it go, and none of the two gets it: they do not both lose. */
+static void of_two_one_wins_beside_a_lock_of_nobody(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    test_redis_command(&server, "SET clouds:C:" ID " x PX 600000");
+    one_of_two_wins();
 }
 
 static int times_asked(void)
@@ -161,6 +172,21 @@ static void who_hears_late_that_it_lost_asks_again(void)
     CHECK_INT(kit_take(&b, "ready")->code, 0);
     CHECK_INT(listeners(), 1);
     kit_close(&b, 0);
+}
+
+/* It ends before it knows that its record is there. */
+static void who_ends_while_it_asks_leaves_no_record(void)
+{
+    test_redis_command(&server, "FLUSHALL");
+    test_redis_command(&server, "CLIENT PAUSE 60000 WRITE");
+    want_the_id(&b, &node_b);
+    TURN_UNTIL(&b, strstr(test_redis_command(&server, "CLIENT LIST"), "cmd=set") != NULL);
+    b.bus->ops->node_close(b.bus, &node_b);
+    test_redis_command(&server, "CLIENT UNPAUSE");
+    kit_take(&b, "closed");
+    CHECK(says("EXISTS " RECORD, "0"));
+    kit_close(&b, 0);
+    CHECK(says("EXISTS " RECORD, "0"));
 }
 
 /* A node that drains has a deletion to repeat, and waits for its id; meanwhile the next one of its context has taken that
@@ -319,9 +345,11 @@ int main(void)
     if (test_redis_start(&server, NULL)) return EXIT_FAILURE;
     RUN(a_living_id_is_refused);
     RUN(of_two_at_once_one_wins);
+    RUN(of_two_one_wins_beside_a_lock_of_nobody);
     RUN(the_last_one_waits_for_a_slow_one);
     RUN(the_last_one_may_be_closed);
     RUN(who_hears_late_that_it_lost_asks_again);
+    RUN(who_ends_while_it_asks_leaves_no_record);
     RUN(who_leaves_at_the_last_moment_is_seen_to_leave);
     RUN(a_late_deletion_leaves_what_the_next_registered);
     RUN(a_dead_owner_does_not_count);

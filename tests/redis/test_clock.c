@@ -1,8 +1,11 @@
 /* Redis' clock: learned on a schedule, kept over a loss, and steps are noticed. A server that lies about the time
  * stands in for one whose clock steps. */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "clouds.h"
 #include "redis/fake.h"
 #include "redis/kit.h"
@@ -103,6 +106,29 @@ static void is_kept_over_a_loss(void)
     end();
 }
 
+static void on_log(void *steps, int level, const char *text)
+{
+    *(int *)steps += strstr(text, "the clock of Redis stepped by ") != NULL;
+}
+
+/* How long the answer took is how much the offset may be wrong: the next answer, which says so, tells of no step. */
+static void a_late_answer_is_not_exact(void)
+{
+    int steps = 0;
+    begin(0.05);
+    cl_log_hook(on_log, &steps, CLOUDS_LOG_WARN);
+    redis_says_that_it_is(40);
+    usleep(100000);
+    kit_turn_all(0); /* it asks, */
+    usleep(3000000); /* and comes late to the answer */
+    redis_says_that_it_is(40);
+    WAIT_FOR(steps == 1);
+    WAIT_FOR(left_of(60000) < 20500);
+    CHECK_INT(steps, 1);
+    cl_log_hook(NULL, NULL, 0);
+    end();
+}
+
 static void nonsense_is_clamped(void)
 {
     begin(600);
@@ -117,6 +143,7 @@ int main(void)
     RUN(is_learned_on_a_schedule);
     RUN(an_odd_age_makes_it_ask);
     RUN(is_kept_over_a_loss);
+    RUN(a_late_answer_is_not_exact);
     RUN(nonsense_is_clamped);
     return tap_end();
 }

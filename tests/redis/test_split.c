@@ -1,5 +1,5 @@
 /* Every byte delivered alone, and what we send taken in pieces, gives the same as a plain connection: 10 000 messages
- * and all answers. */
+ * and all answers; fewer where the processors are so busy that a byte takes long. */
 #include <stdio.h>
 
 #include "base/rand.h"
@@ -9,10 +9,11 @@
 #include "support/tap.h"
 
 #ifdef __SANITIZE_THREAD__
-enum { MESSAGES = 2000, WINDOW = 200 }; /* each byte costs tens of times as much */
+enum { MESSAGES = 2000 }; /* each byte costs tens of times as much */
 #else
-enum { MESSAGES = 10000, WINDOW = 200 };
+enum { MESSAGES = 10000 };
 #endif
+enum { LEAST = 200, WINDOW = 100, BEGUN_MS = 60000 };
 
 static test_redis server;
 static splitter split;
@@ -59,7 +60,8 @@ static const cl_limits *patient(void)
     return &limits;
 }
 
-static tally run(const char *url, int messages)
+/* Sends as many, but none that would begin too late. */
+static tally run(const char *url, uint64_t messages)
 {
     tally none = {0};
     now = none;
@@ -71,12 +73,13 @@ static tally run(const char *url, int messages)
     CHECK_STR(n->text, strlen(n->text), "m.add " ID_A "+");
     a.quiet = 1;
     a.on_envelope = on_envelope;
-    int64_t limit = cl_loop_now() + 200000;
-    for (uint64_t sent = 0; now.envelopes < (uint64_t)messages && cl_loop_now() < limit;) {
-        while (sent < (uint64_t)messages && sent < now.envelopes + WINDOW) CHECK_INT(send_number(sent++), 0);
+    int64_t begun = cl_loop_now();
+    for (uint64_t sent = 0; now.envelopes < messages && cl_loop_now() < begun + 3 * BEGUN_MS;) {
+        if (sent >= LEAST && sent < messages && cl_loop_now() > begun + BEGUN_MS) messages = sent;
+        while (sent < messages && sent < now.envelopes + WINDOW) CHECK_INT(send_number(sent++), 0);
         kit_turn_all(20);
     }
-    WAIT_FOR(a.deliveries == (uint64_t)messages);
+    WAIT_FOR(a.deliveries == messages);
     now.deliveries = a.deliveries;
     CHECK(a.up && !kit_find(&a, "dropped"));
     kit_close(&a, 0);
@@ -85,10 +88,11 @@ static tally run(const char *url, int messages)
 
 static void every_byte_alone(void)
 {
-    tally plain = run(server.url, MESSAGES), alone = run(split.url, MESSAGES);
-    CHECK_INT(plain.envelopes, MESSAGES);
-    CHECK_INT(alone.envelopes, MESSAGES);
-    CHECK_INT(alone.deliveries, MESSAGES);
+    tally alone = run(split.url, MESSAGES), plain = run(server.url, alone.envelopes);
+    printf("# %d messages\n", (int)alone.envelopes);
+    CHECK(alone.envelopes >= LEAST);
+    CHECK_INT(alone.deliveries, alone.envelopes);
+    CHECK_INT(plain.envelopes, alone.envelopes);
     CHECK(plain.hash == alone.hash);
 }
 

@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from support import Case, SANITIZED
+from support import Case, SANITIZED, wait_until
 
 SERVICE = """
 local clouds = require "clouds"
@@ -118,17 +118,23 @@ class Handlers(Case):
         self.redis()
         self.every_way()
 
+    def overdue(self):
+        """Requests that were closed at their deadline; None while there is no place for this one."""
+        said = self.run_clouds("call", "said", "--json")
+        return self.json(said)[0]["overdue_requests"] if said.returncode == 0 else None
+
     def crowd(self):
         service = self.serve(SERVICE)
         before = service.resident_kb()
-        for _ in range(CROWDS):
-            result = self.json(self.run_clouds("run", self.file("crowd.lua", CROWD), "2", bound=60))
+        for crowd in range(CROWDS):
+            result = self.json(self.run_clouds("run", self.file("crowd.lua", CROWD), "5", bound=60))
             self.assertEqual(sum(result["said"].values()), 1000, result)
             # The first to come keep their places until their callers gave up, and no longer.
             self.assertEqual(result["said"], {"NOT_DONE CLOUDS_OVERLOADED": 1000 - LIMIT,
                                               "UNKNOWN CLOUDS_CALL_SERVICE_TIMEOUT": LIMIT}, result)
             self.assertIn("busy", result["messages"]["CLOUDS_OVERLOADED"])
             self.assertIsNone(service.popen.poll())
+            wait_until(lambda: self.overdue() == (crowd + 1) * LIMIT, "their places are free")
         if not SANITIZED:
             self.assertLess(service.resident_kb() - before, 20 * 1024)
         self.assertEqual(self.json(self.run_clouds("call", "release", "--json", "--retry", "5", "--timeout", "10")),

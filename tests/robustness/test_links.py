@@ -7,7 +7,7 @@ import socket
 import time
 import unittest
 
-from support import CLOUDS, Case, Load, SANITIZED, wait_until
+from support import CLOUDS, Case, Load, SANITIZED, free_port, wait_until
 from tcp_proxy import Proxy
 
 SERVICE = """
@@ -91,12 +91,6 @@ wait_for_word(2)
 print("served " .. served)
 node:close(0)
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Links(Case):

@@ -49,7 +49,13 @@ for i = 1, 100 do
   end
 end
 print("id " .. client.id)
-clouds.spawn(function() while not stop do clouds.sleep(0.05) io.write("ok ", ok, " of ", calls, "\\n") io.flush() end end)
+clouds.spawn(function()
+  while not stop do
+    clouds.sleep(0.05)
+    io.write("ok ", ok, " of ", calls, ", ", client:counters().link_calls, " by links\\n")
+    io.flush()
+  end
+end)
 clouds.wait_all(tasks)
 print(clouds.json.encode { calls = calls, ok = ok, failed = failed, wrong = wrong, latest = latest })
 client:close(0)
@@ -160,6 +166,8 @@ class StandsStill(Case):
 
     def check(self, stop, go_on, may_split, way="by any"):
         caller = self.start_caller(way)
+        if way == "by any link":
+            wait_until(lambda: re.search(r", [1-9]\d{3,} by links", caller.out.text()), "the link is used")
         self.goes_on(caller)
         for _ in range(STOPS):
             stop()

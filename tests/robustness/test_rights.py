@@ -168,7 +168,11 @@ class Many(Case):
         answer = self.run_clouds("run", self.file("ask.lua", ASK), str(SIZES[-1]))
         self.assertEqual(answer.stdout.split(), [str(SIZES[-1])], answer.stderr)
         self.assertEqual([process.stop() for process in processes], [0] * len(processes))
-        self.assertEqual(self.server.command("KEYS", "clouds:*"), [])
+        # A program that ends waits for answers of Redis for a second or so: on a busy machine the record of the one that asked
+        # may be left to its TTL. What is registered never is.
+        keys = self.server.command("KEYS", "clouds:*")
+        self.assertEqual([key for key in keys if not key.startswith(b"clouds:N:c.")], [])
+        wait_until(lambda: not self.server.command("KEYS", "clouds:*"), "nothing is left")
 
 
 if __name__ == "__main__":

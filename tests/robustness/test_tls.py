@@ -227,6 +227,11 @@ class Tls(Case):
         script = self.file("silent.lua", SILENT)
         result = self.run_clouds("run", script, env={"AT": f"rediss://127.0.0.1:{other}?ca_file={self.ca.file}"})
         self.assertIn("is it a port without TLS, redis://?", result.stdout + result.stderr)
+        # A Redis says so when it is asked in clear, long before the patience is over; also one that wants a password.
+        for password in "", "secret":
+            self.server.command("CONFIG", "SET", "requirepass", password)
+            self.refused(f"rediss://:secret@127.0.0.1:{other}?ca_file={self.ca.file}", "it speaks without TLS there: redis://",
+                         code="CLOUDS_PROTOCOL_ERROR")
 
     # ---- sentinels
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "support/freeze.h"
 #include "support/port.h"
 
 enum { MOST = 8, START_SECONDS = 30, ANSWER = 1 << 20 };
@@ -190,7 +191,7 @@ int test_etcd_restart_empty(test_etcd *e)
 
 void test_etcd_freeze(test_etcd *e, int frozen)
 {
-    if (e->pid > 0) kill(e->pid, frozen ? SIGSTOP : SIGCONT);
+    test_freeze(e->pid, frozen);
 }
 
 void test_etcd_stop(test_etcd *e)

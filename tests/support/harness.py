@@ -4,8 +4,11 @@ Every test gets a folder of its own, an environment in which local: lives in tha
 started. Nothing here sleeps to be on the safe side: it waits for something to be seen, with a generous bound.
 """
 import base64
+import codecs
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -37,11 +40,22 @@ def wait_until(condition, what="the condition", bound=BOUND):
         time.sleep(0.01)
 
 
+def freeze(pid):
+    """Stops a process, and waits until it is: its threads run on until each has seen the signal."""
+    def threads():
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/task/{thread}/stat") as stat:
+                yield stat.read().rpartition(")")[2].split()[0]  # but of one that has ended meanwhile
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: all(state == "T" for state in threads()), f"{pid} is stopped")
+
+
 class Output:
     """Collects what a pipe says, as text, while the test goes on."""
 
     def __init__(self, pipe):
         self._pipe, self._text, self._changed, self._ended = pipe, "", threading.Condition(), False
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # what is read may end within a character
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -49,7 +63,7 @@ class Output:
         while True:
             data = os.read(self._pipe.fileno(), 65536)
             with self._changed:
-                self._text += data.decode("utf-8", "replace")
+                self._text += self._decoder.decode(data, not data)
                 self._ended = not data
                 self._changed.notify_all()
             if not data:
@@ -85,7 +99,10 @@ class Process:
         return self.popen.pid
 
     def signal(self, number):
-        self.popen.send_signal(number)
+        if number == signal.SIGSTOP:
+            freeze(self.pid)
+        else:
+            self.popen.send_signal(number)
 
     def wait(self, bound=BOUND):
         """Waits for the end; the exit code, negative for a signal."""
@@ -274,7 +291,7 @@ class Redis:
         self._popen.wait()
 
     def pause(self):
-        self._popen.send_signal(signal.SIGSTOP)
+        freeze(self._popen.pid)
 
     def resume(self):
         self._popen.send_signal(signal.SIGCONT)
@@ -364,7 +381,7 @@ class Etcd:
         self._popen.wait()
 
     def pause(self):
-        self._popen.send_signal(signal.SIGSTOP)
+        freeze(self._popen.pid)
 
     def resume(self):
         self._popen.send_signal(signal.SIGCONT)
@@ -376,6 +393,18 @@ class Etcd:
 
 
 def free_port():
+    """A port that nobody listens at. The system gives none of these away by itself: such a one may be taken by any connection
+    before a server listens there, or while that is started anew, even by one that is just made to it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as given:
+        first = int(given.read().split()[0])
+    while first > 22000:
+        port = random.randrange(11000, first)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/freeze.h"
 #include "support/port.h"
 
 enum { MOST_SERVERS = 32, START_SECONDS = 20 };
@@ -162,7 +163,7 @@ int test_redis_restart(test_redis *r)
 
 void test_redis_freeze(test_redis *r, int frozen)
 {
-    if (r->pid > 0) kill(r->pid, frozen ? SIGSTOP : SIGCONT);
+    test_freeze(r->pid, frozen);
 }
 
 void test_redis_stop(test_redis *r)

@@ -194,13 +194,13 @@ static int create_pubsub(side *s, const cl_transport_sink *sink, const cl_limits
     if (code) return code;
     code = cl_redis_client_init(&s->client, s->loop, &url, limits);
     cl_url_free(&url);
-    if (code == 0) code = cl_redis_directory_create(&s->client, &nobody, &s->d);
+    if (code == 0) code = cl_redis_directory_create(&s->client, 0, &nobody, &s->d);
     return code ? code : cl_pubsub_transport_create(&s->client, sink, &s->t);
 }
 
 static int create_own(side *s, const cl_transport_sink *sink, const cl_limits *limits)
 {
-    return cl_own_transport_create(s->loop, &own, cl_str_z(folder), limits, sink, &s->t);
+    return cl_own_transport_create(s->loop, &own, CL_STR_NONE, cl_str_z(folder), limits, sink, &s->t);
 }
 
 static const struct kind kinds[] = {

@@ -133,8 +133,27 @@ static void no_memory_is_an_error(void)
     CHECK_INT(out.len, 0);
 }
 
+/* Whatever the length and wherever it stands: the steps of many bytes find what one after the other would. */
+static void what_is_special_is_found(void)
+{
+    enum { MOST = 80 };
+    static const char plain[] = " !#/[]0Az~\x7f"; /* next to what is special, and the bits that differ from it */
+    char text[MOST];
+    unsigned wrong = 0;
+    for (size_t n = 1; n <= MOST; n++)
+        for (size_t at = 0; at < n; at++)
+            for (int c = 0; c < 256; c++) {
+                for (size_t i = 0; i < n; i++) text[i] = plain[i % (sizeof plain - 1)];
+                text[at] = (char)c;
+                int is_special = c < 0x20 || c >= 0x80 || c == '"' || c == '\\';
+                wrong += cl_text_skip_plain(text, text + n) != text + (is_special ? at : n);
+            }
+    CHECK_INT(wrong, 0);
+}
+
 int main(void)
 {
+    RUN(what_is_special_is_found);
     RUN(escapes_are_resolved);
     RUN(text_is_quoted);
     RUN(every_code_point_survives);

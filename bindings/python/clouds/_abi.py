@@ -99,6 +99,10 @@ CLOUDS_CALL_WAIT = 1
 CLOUDS_CALL_ASK = 2
 CLOUDS_CALL_NOTIFY = 4
 CLOUDS_CALL_IDEMPOTENT = 8
+CLOUDS_SPAN_INTERNAL = 1
+CLOUDS_SPAN_PRODUCER = 4
+CLOUDS_SPAN_CONSUMER = 5
+CLOUDS_SPAN_MORE = 192
 CLOUDS_SEND_CONFIRM = 1
 CLOUDS_SUBSCRIBE_ALL = 1
 CLOUDS_SUBSCRIBE_DROP_NEWEST = 2
@@ -108,12 +112,27 @@ CLOUDS_WORKER_DRAIN = 1
 CLOUDS_WORKER_QUIET = 2
 CLOUDS_WORKER_ASK = 3
 CLOUDS_WORKER_MESSAGE = 4
+CLOUDS_WORKER_CONNECTION = 5
+CLOUDS_WORKER_LISTENER = 6
+CLOUDS_WORKER_TURN = 7
+CLOUDS_WORKER_CONNECTION_BACK = 1
 CLOUDS_WORKER_READY = 1
 CLOUDS_WORKER_STOPPING = 2
 CLOUDS_WORKER_ALIVE = 3
 CLOUDS_WORKER_RETIRE = 4
 CLOUDS_WORKER_RELOAD = 5
 CLOUDS_WORKER_VARIABLES = 6
+CLOUDS_WORKER_WANT_TURN = 7
+CLOUDS_WORKER_END_TURN = 8
+CLOUDS_WORKER_ACCEPTS = 9
+CLOUDS_WORKER_TAKE_CONNECTIONS = 1
+CLOUDS_WORKER_TAKE_LISTENERS = 2
+CLOUDS_WORKER_TAKE_ACCEPTING = 3
+CLOUDS_WORKER_COUNT_CONNECTIONS = 1
+CLOUDS_WORKER_COUNT_REQUESTS = 2
+CLOUDS_WORKER_COUNT_IN_FLIGHT = 3
+CLOUDS_WORKER_COUNT_ERRORS = 4
+CLOUDS_WORKER_COUNT_REMAIN = 5
 
 OUTCOMES = ("OK", "APP_ERROR", "NOT_DONE", "UNKNOWN")
 
@@ -235,6 +254,8 @@ class clouds_call_options(Structure):
         ("correlation_len", c_size_t),
         ("error", c_void_p),
         ("error_size", c_size_t),
+        ("trace", c_char_p),
+        ("trace_len", c_size_t),
     ]
 
 
@@ -248,6 +269,8 @@ class clouds_payload(Structure):
         ("bytes_len", c_size_t),
         ("meta", c_char_p),
         ("meta_len", c_size_t),
+        ("trace", c_char_p),
+        ("trace_len", c_size_t),
     ]
 
 
@@ -274,6 +297,8 @@ class clouds_worker_event(Structure):
         ("group_len", c_size_t),
         ("data", c_char_p),
         ("data_len", c_size_t),
+        ("fd", c_int32),
+        ("watch_fd", c_int32),
     ]
 
 
@@ -349,6 +374,10 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_cancel": (c_int, c_void_p, c_uint64,),
         "clouds_reply": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_bytes_mark": (c_int, c_char_p, c_size_t,),
+        "clouds_trace_id": (c_int, c_char_p, c_size_t, c_void_p,),
+        "clouds_span_begin": (c_int, c_void_p, c_char_p, c_size_t, c_void_p, c_size_t,),
+        "clouds_span_end": (c_int, c_void_p, c_char_p, c_size_t, c_uint32, c_char_p, c_size_t, c_char_p, c_size_t,),
+        "clouds_span_id": (c_int, c_char_p, c_size_t, c_void_p,),
         "clouds_reply_payload": (c_int, c_void_p, c_uint64, POINTER(clouds_payload),),
         "clouds_request_open": (c_int, c_void_p, c_uint64,),
         "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
@@ -377,4 +406,10 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_worker_next": (c_int, POINTER(clouds_worker_event), c_size_t, c_double,),
         "clouds_worker_tell": (c_int, c_uint32, c_char_p, c_size_t,),
         "clouds_worker_send": (c_int, c_char_p, c_size_t, c_uint32, c_char_p, c_size_t,),
+        "clouds_worker_take": (c_int, c_uint32,),
+        "clouds_worker_accept": (c_int, c_uint32, POINTER(c_int),),
+        "clouds_worker_give_back": (c_int, c_uint32, c_int,),
+        "clouds_worker_count": (c_int, c_uint32, c_int64,),
+        "clouds_counts_use": (c_int, c_void_p, c_size_t,),
+        "clouds_counts_add": (POINTER(c_uint64), c_void_p, c_uint32, c_char_p, c_size_t, c_uint32,),
 }

@@ -345,7 +345,7 @@ enum clouds_event_type {
     CLOUDS_EVENT_READY = 1,       /* node: it listens; its messages and replies will arrive. code: why not */
     CLOUDS_EVENT_RESULT = 2,      /* a call completed: id, code, outcome, method, data (JSON array: all the values that the
                                      service gave, none too; what a language's call gives of them: docs/BINDINGS.md),
-                                     error, peer (the server of the last attempt; empty: none) */
+                                     error, peer (the server that answered, or was asked last; empty: none) */
     CLOUDS_EVENT_REQUEST = 3,     /* a call for a method of ours: id to answer to, method, data (JSON array), peer, time_left,
                                  number (milliseconds of CLOCK_MONOTONIC when the caller gives up; 0: not known) */
     CLOUDS_EVENT_MESSAGE = 4,     /* a message for a node of ours: peer, data (JSON value, or empty when left out) */
@@ -644,7 +644,8 @@ typedef struct clouds_call_options {
     const char *meta;    /* a JSON object that goes along, up to 8192 bytes; NULL: none. Members whose names begin with '-'
                             are for the server alone; the others, those of the call's `parent` too, go on to what is
                             called on behalf of this call. A node of npm clouds 0.1 or of version 0.2 cannot take it, nor
-                            bytes: another server is asked, or the call ends with CLOUDS_ENOTSUP. Since 0.3 */
+                            bytes: another server is asked, or the call ends with CLOUDS_ENOTSUP; one of which
+                            nothing but a trace goes along is made without it. Since 0.3 */
     size_t meta_len;
     const void *bytes;   /* bytes that go along; NULL: none. For what stands for a piece of them see clouds_bytes_mark.
                             Since 0.3 */
@@ -670,6 +671,11 @@ typedef struct clouds_call_options {
     size_t correlation_len;
     char *error;         /* room for the words of a failure of clouds_node_call itself, as in clouds_operation_options */
     size_t error_size;
+    const char *trace;   /* the meta of a request on whose behalf the call is made, where that is no `parent`: one of another
+                            context, or one that is answered; or the text of a span (clouds_span_begin), which counts
+                            beside a `parent`, too. Of it goes along what it says of a trace (traceparent, tracestate),
+                            unless `meta` says it; NULL: none. Since 0.3 */
+    size_t trace_len;
 } clouds_call_options;
 
 /* Calls `method` (`method_len` bytes) with `args` (`args_len` bytes), a JSON array. Completed by: exactly one
@@ -704,6 +710,10 @@ typedef struct clouds_payload {
     size_t bytes_len;
     const char *meta;  /* a JSON object that goes along, up to 8192 bytes; NULL: none */
     size_t meta_len;
+    const char *trace; /* of clouds_node_publish: the meta of a request on whose behalf it is published, or the text of a
+                          span (clouds_span_begin). Of it goes along what it says of a trace, unless `meta` says it, and
+                          where there is room for it; NULL: none. Others do not use it */
+    size_t trace_len;
 } clouds_payload;
 
 /* How bytes stand in JSON, in every language. Of a message with bytes an object whose only member is "$bytes" stands for
@@ -714,6 +724,42 @@ typedef struct clouds_payload {
  * languages turn it into their type for bytes and back, by this function: how many '$' are in `name` (`name_len` bytes)
  * if it is such a name, else 0. Errors: none. Thread: any. Since 0.3. */
 CLOUDS_API int clouds_bytes_mark(const char *name, size_t name_len);
+
+/* The trace that a meta is in, as the event of a request has it: writes its id, 32 hexadecimal digits and a NUL, to `id`,
+ * which has room for 33 bytes, or NUL alone. 1: it is in one; 0: it is in none, or `meta`, of `meta_len` bytes, is NULL or no
+ * JSON object. Errors: none. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_trace_id(const char *meta, size_t meta_len, char *id);
+
+/* What is done in a span of the program's own; the numbers are those of OpenTelemetry. */
+enum clouds_span_kind {
+    CLOUDS_SPAN_INTERNAL = 1, /* a piece of the program */
+    CLOUDS_SPAN_PRODUCER = 4, /* a message is sent, or published; its name is the topic */
+    CLOUDS_SPAN_CONSUMER = 5  /* something is done with a message */
+};
+/* Of the text of a span. */
+enum clouds_span_size {
+    CLOUDS_SPAN_MORE = 192 /* what it takes at most, beyond the meta that it begins with */
+};
+
+/* Begins a span of the program's own, in the trace of `meta` (`meta_len` bytes; that of a request, or the text of another
+ * span), or a trace, if it is in none. The span is a text: it goes to `span` with a NUL, for which there is room for
+ * `span_size` bytes, which have to be meta_len + CLOUDS_SPAN_MORE or more. Calls are made in it with that as `trace`, in
+ * place of the meta; clouds_trace_id and clouds_span_id read it, clouds_span_end ends it. Who does not end it has recorded
+ * nothing. Returns its length, or 0: nothing is recorded here, and `meta` stays what calls are made with. Errors:
+ * CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_EINVAL, CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_span_begin(clouds_node *node, const char *meta, size_t meta_len, char *span, size_t span_size);
+
+/* Ends `span` (`span_len` bytes), a text of clouds_span_begin: it is recorded as one of `kind` (enum clouds_span_kind) with
+ * this `name` (`name_len` bytes, of which 255 are kept), or it is left out, as was decided at its beginning. `error`
+ * (`error_len` bytes): what it failed with, words or a JSON object with "message" and "code"; NULL: it did not fail. Errors: CLOUDS_EINVAL (no such kind, no name, a text that is
+ * no span), CLOUDS_EJSON, CLOUDS_ELIMIT, CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_span_end(clouds_node *node, const char *span, size_t span_len, uint32_t kind, const char *name,
+                               size_t name_len, const char *error, size_t error_len);
+
+/* The span that `meta` (`meta_len` bytes) is in, that of a request or the text of a span: writes its id, 16 hexadecimal digits and a NUL, to
+ * `id`, which has room for 17 bytes, or NUL alone. 1: it is recorded; 0: it is not, or there is none, as for
+ * clouds_trace_id. Errors: none. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_span_id(const char *meta, size_t meta_len, char *id);
 
 /* Answers `request` with `result`, whose json is an array of values, and with what goes along. As clouds_reply; CLOUDS_ENOTSUP:
  * the caller is a node that cannot take meta or bytes (npm clouds 0.1, version 0.2), and gets an error (in thread mode it
@@ -887,7 +933,8 @@ CLOUDS_API int clouds_node_ask(clouds_node *node, const char *peer, size_t peer_
  * wrong with the topic is in the words; a pattern is none), CLOUDS_EJSON, CLOUDS_ETOOBIG, CLOUDS_ELIMIT, CLOUDS_ENOTSUP
  * (unknown flags), CLOUDS_ECLOSED, CLOUDS_EHANDLE, CLOUDS_ENOMEM; in inline mode also why the node never listened, or
  * cannot send. What was accepted, without CLOUDS_SEND_CONFIRM, and cannot be sent later is missing to its subscribers, and
- * counted (publish_drops). Thread: by mode. Since 0.3. */
+ * counted (publish_drops). Where traces are recorded it is a span, which subscribers see in the meta: what they do with it
+ * they begin with that (clouds_span_begin, and CLOUDS_SPAN_CONSUMER at its end). Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_node_publish(clouds_node *node, const char *topic, size_t topic_len, const clouds_payload *payload,
                                    uint32_t flags, const clouds_operation_options *options, uint64_t *operation);
 
@@ -930,9 +977,9 @@ CLOUDS_API int clouds_node_subscribe(clouds_node *node, const char *topics, size
                                      uint64_t *subscription);
 
 /* Ends `subscription`: what waits in its queue is dropped, and nothing of it comes any more but its end. Completed by:
- * CLOUDS_EVENT_UNSUBSCRIBED; or, when it was not complete yet, by CLOUDS_EVENT_SUBSCRIBED with CLOUDS_ECANCELED. Errors:
- * CLOUDS_ESTALE (no such subscription, or it has ended), CLOUDS_EHANDLE, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode.
- * Since 0.3. */
+ * CLOUDS_EVENT_UNSUBSCRIBED; or, when it was not complete yet, by CLOUDS_EVENT_SUBSCRIBED with CLOUDS_ECANCELED. Never
+ * refused for room. Errors: CLOUDS_ESTALE (no such subscription, or it has ended), CLOUDS_EHANDLE, CLOUDS_ENOMEM. Thread:
+ * by mode. Since 0.3. */
 CLOUDS_API int clouds_unsubscribe(clouds_context *context, uint64_t subscription);
 
 /* ---- Worker: a process of an application that `clouds start` runs ------------------------------------------------- */
@@ -940,10 +987,21 @@ CLOUDS_API int clouds_unsubscribe(clouds_context *context, uint64_t subscription
 enum clouds_worker_event_type {
     CLOUDS_WORKER_DRAIN = 1, /* finish what was accepted within `seconds`, and end the process with 0; data: why, "reload",
                                 "retire", "scale" or "stop". number 1: the master is gone, and CLOUDS_ECLOSED follows */
-    CLOUDS_WORKER_QUIET = 2, /* number 1: take no calls (clouds_node_pause), but stay; 0: take them again */
+    CLOUDS_WORKER_QUIET = 2, /* number 1: take no calls (clouds_node_pause), but stay; 0: take them again. data: of this
+                                method; empty: of all */
     CLOUDS_WORKER_ASK = 3,   /* tell CLOUDS_WORKER_ALIVE from where your program does its work: who does not for too long
                                 is taken for one that hangs, and killed */
-    CLOUDS_WORKER_MESSAGE = 4 /* of another worker: group, number (its index in that), data (JSON) */
+    CLOUDS_WORKER_MESSAGE = 4, /* of another worker: group, number (its index in that), data (JSON) */
+    CLOUDS_WORKER_CONNECTION = 5, /* fd, not blocking, is yours, of the listener with this number in CLOUDS_LISTEN; when it is
+                                     closed, count CLOUDS_WORKER_COUNT_CONNECTIONS. Only after clouds_worker_take, as the next */
+    CLOUDS_WORKER_LISTENER = 6,   /* accept from fd, of the listener with this number; it is yours, stays not blocking, and
+                                     need not have a connection when it is readable, as others accept from it, too. -1: from
+                                     this number no more, close it. With watch_fd, yours as well, it comes once, and not -1 */
+    CLOUDS_WORKER_TURN = 7        /* this worker has the token of its group: CLOUDS_WORKER_END_TURN gives it back */
+};
+
+enum clouds_worker_event_flags {
+    CLOUDS_WORKER_CONNECTION_BACK = 1 /* another worker had the connection, and has answered all that it has read of it */
 };
 
 /* What a worker was told. Texts are valid until the next clouds_worker_next. New members are added at the end only. */
@@ -956,15 +1014,40 @@ typedef struct clouds_worker_event {
     size_t group_len;
     const char *data;
     size_t data_len;
+    int32_t fd;       /* -1: none */
+    int32_t watch_fd; /* of a listener after CLOUDS_WORKER_TAKE_ACCEPTING: readable while clouds_worker_accept may have a
+                         connection of it, for poll, select or epoll and nothing else; -1: none */
 } clouds_worker_event;
 
 enum clouds_worker_word {
-    CLOUDS_WORKER_READY = 1,     /* it serves; before it, whoever is replaced by it goes on */
+    CLOUDS_WORKER_READY = 1,     /* it serves; before it, whoever is replaced by it goes on. CLOUDS_EINVAL: its group listens,
+                                    and there was no clouds_worker_take */
     CLOUDS_WORKER_STOPPING = 2,  /* it ends in order, and was not told to: another is started at once */
     CLOUDS_WORKER_ALIVE = 3,     /* the answer to CLOUDS_WORKER_ASK */
     CLOUDS_WORKER_RETIRE = 4,    /* it wants to be replaced: when another is ready, it is told CLOUDS_WORKER_DRAIN */
     CLOUDS_WORKER_RELOAD = 5,    /* text: the name of a group; empty: everything */
-    CLOUDS_WORKER_VARIABLES = 6  /* text: a JSON object, for `clouds ps --json`; once a second at most */
+    CLOUDS_WORKER_VARIABLES = 6, /* text: a JSON object, for `clouds ps --json`; once a second at most */
+    CLOUDS_WORKER_WANT_TURN = 7, /* it wants the token of its group, which one worker has at a time: CLOUDS_WORKER_TURN comes.
+                                    Once, until it is given back */
+    CLOUDS_WORKER_END_TURN = 8,  /* it gives that back; its end does so, too */
+    CLOUDS_WORKER_ACCEPTS = 9    /* it accepts from its listeners by itself, and cannot be kept from it: `clouds quiet` says so */
+};
+
+enum clouds_worker_taking {
+    CLOUDS_WORKER_TAKE_CONNECTIONS = 1, /* those that were accepted, here or by the master, as the group's `dispatch` says */
+    CLOUDS_WORKER_TAKE_LISTENERS = 2,   /* what to accept from, where `dispatch` is "shared" */
+    CLOUDS_WORKER_TAKE_ACCEPTING = 3    /* the same, and it is accepted from by clouds_worker_accept: while the application is
+                                           quiet, too many connections are open or the worker drains, that gives none */
+};
+
+/* What is known of a worker without its word: to choose who gets the next connection, and for `clouds ps`. */
+enum clouds_worker_counts {
+    CLOUDS_WORKER_COUNT_CONNECTIONS = 1, /* open; each that comes is counted already */
+    CLOUDS_WORKER_COUNT_REQUESTS = 2,    /* begun, ever, beside calls: with these they are those of `max_requests` */
+    CLOUDS_WORKER_COUNT_IN_FLIGHT = 3,   /* of these: that have no answer yet */
+    CLOUDS_WORKER_COUNT_ERRORS = 4,      /* that were answered by an error, ever */
+    CLOUDS_WORKER_COUNT_REMAIN = 5       /* what is under way; from its first change on it says who gets the next connection,
+                                            and those that are open do not */
 };
 
 /* Makes this process, which `clouds start` has started, its worker, and gives the descriptor by which it is told things:
@@ -989,6 +1072,39 @@ CLOUDS_API int clouds_worker_tell(uint32_t word, const char *text, size_t text_l
  * CLOUDS_ETOOBIG (more than 64000 bytes), CLOUDS_ELIMIT (the master does not read), CLOUDS_ECLOSED, CLOUDS_ENOTSUP, CLOUDS_EFORK,
  * CLOUDS_EBUSY. Thread: any. Since 0.3. */
 CLOUDS_API int clouds_worker_send(const char *group, size_t group_len, uint32_t index, const char *data, size_t data_len);
+
+/* Says that this program takes the connections of its group: `what`, an enum clouds_worker_taking, comes as events. Once,
+ * and before CLOUDS_WORKER_READY. None come any more once the worker drains, or has told CLOUDS_WORKER_STOPPING. Errors:
+ * CLOUDS_EINVAL, CLOUDS_EEXIST (it was said), CLOUDS_ENOTSUP (it is no worker, its group does not listen, or has no listeners to
+ * share), CLOUDS_ESYSTEM, CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_take(uint32_t what);
+
+/* Accepts a connection of `listener`, the number of one that came after CLOUDS_WORKER_TAKE_ACCEPTING. Never waits. Returns 1, and
+ * its descriptor, not blocking, in `fd`: it is yours, and counts as open until you count CLOUDS_WORKER_COUNT_CONNECTIONS; or 0, there
+ * is none, or none may be accepted now. Errors: CLOUDS_EINVAL, CLOUDS_ENOTSUP, CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_accept(uint32_t listener, int *fd);
+
+/* Gives a connection that came as CLOUDS_WORKER_CONNECTION, of `listener`, to another worker: only once this one drains because of
+ * "reload", "retire" or "scale", and was not told "stop" since, and when nothing has been read of it that is not answered. `fd` stays
+ * yours: close it without shutdown(2), and count that. Never waits. Errors: CLOUDS_ELIMIT (not now: the master does not read),
+ * CLOUDS_EINVAL, CLOUDS_ECLOSED, CLOUDS_ENOTSUP, CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_give_back(uint32_t listener, int fd);
+
+/* Changes the number `what` of this worker, an enum clouds_worker_counts, by `change`; none falls below 0. Errors: CLOUDS_EINVAL,
+ * CLOUDS_ENOTSUP, CLOUDS_EFORK, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_worker_count(uint32_t what, int64_t change);
+/* ---- Counts: what a process counts by name, in memory that others may read ---------------------------------------- */
+
+/* From now on `memory`, `size` bytes at an address that is a multiple of 8, has what this process counts, as the header
+ * for workers describes; it is zero, and stays there until the end of the process. Contexts that are created later count and time calls
+ * and requests by method there, unless their option `stats` is set to false. clouds_worker_open does this when the master wants to know. Once
+ * for a process. Errors: CLOUDS_EINVAL, CLOUDS_EEXIST, CLOUDS_EBUSY. Thread: any. Since 0.3. */
+CLOUDS_API int clouds_counts_use(void *memory, size_t size);
+
+/* Adds a row of `kind` and `name` (`name_len` bytes, at most 1024) with `value_count` values, all zero, to such memory (NULL:
+ * that of clouds_counts_use); or gives one that is there and that nobody holds, with the values it has. The caller holds it, and
+ * adds to its values, from one thread at a time. NULL when there is no room, or no memory to count in. Thread: any. Since 0.3. */
+CLOUDS_API uint64_t *clouds_counts_add(void *memory, uint32_t kind, const char *name, size_t name_len, uint32_t value_count);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
  *   mine:REST              the directory "mine" with the library's own links between contexts (sockets, TCP, TLS)
  *   fast+mine:REST         the transport "fast" with the directory "mine"
  *   fast+local:name        the transport "fast" with a directory of the library: local, inproc, etcd, etcds
+ *   fast+redis://host      the same with Redis, in all its forms, and beside "fast" the channels of Redis: see Transports
  *
  * A context creates one of each and destroys them at its end. REST is yours: it is what follows the first colon. For
  * messages of the library, what stands in it between "//" and "@" is taken for a user and a password, and never shown.
@@ -210,6 +211,13 @@ typedef struct clouds_directory_ops {
 CLOUDS_API int clouds_directory_register(const char *scheme, const clouds_directory_ops *ops);
 
 /* ---- Transports ------------------------------------------------------------------------------------------------ */
+
+/* Beside Redis a transport is one of two ways. It is asked to carry calls, their results and cancels to nodes of contexts
+ * that have it, too, which their records on Redis say; what it refuses with CLOUDS_EUNREACHABLE goes by a channel of
+ * Redis, as all does while it is down, to nodes that do not have it, and messages and what is published always. What it
+ * carries goes on while Redis is away. There an address is of printable ASCII without blanks, quotes and backslashes, some
+ * characters shorter than elsewhere; and a node is opened before it is known whether its id is another's: then
+ * close_node follows at once. */
 
 /* What became of a frame that was accepted with a token. */
 enum clouds_delivery {

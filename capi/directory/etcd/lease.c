@@ -141,6 +141,12 @@ static void count(etcd *d)
         d->keeping = cl_etcd_post(d, "/v3/lease/timetolive", on_counted, NULL) != NULL;
 }
 
+/* It was given back, or there is another, since this was asked. */
+static int is_former(const etcd *d, int64_t lease)
+{
+    return d->revoking || !d->lease || (d->confirmed && lease != d->lease);
+}
+
 static void on_kept(etcd *d, void *of, const etcd_answer *answer)
 {
     int64_t lease, ttl;
@@ -156,6 +162,7 @@ static void on_kept(etcd *d, void *of, const etcd_answer *answer)
         cl_etcd_session_broken(d, "/v3/lease/keepalive");
         return;
     }
+    if (is_former(d, lease)) return;
     if (ttl > 0 && lease == d->lease) {
         d->confirmed = 1;
         if (++d->ticks % TICKS_UNTIL_COUNT == 0 && !d->watching) count(d);

@@ -23,11 +23,14 @@ static cl_server *servers_of(const cl_wanted *wanted)
     return servers;
 }
 
+/* Who was listed may be gone when its entry is read, and who came in its place meanwhile is in no list but that of the
+ * news. So nobody is told "none" before that was read. */
 static void lookup_now(void *self, const cl_deferred *question)
 {
     cl_folder_directory *d = self;
     cl_wanted *wanted = cl_entries_want(d, question->text);
     if (wanted) cl_entries_check(d, wanted);
+    if (wanted && wanted->n == 0) cl_fs_watch_read(d->watch);
     cl_server *servers = wanted ? servers_of(wanted) : NULL;
     d->sink.servers(d->sink.self, question->text, servers, servers ? wanted->n : 0, servers ? 0 : CLOUDS_ENOMEM);
     cl_free(servers);

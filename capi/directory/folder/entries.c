@@ -269,7 +269,7 @@ cl_wanted *cl_entries_want(cl_folder_directory *d, cl_str method)
     if (wanted) {
         cl_list_remove(&wanted->place);
         cl_list_append(&r->recent, &wanted->place);
-        cl_fs_watch_read(d->watch); /* nobody is told "none" while news waits to be read */
+        cl_fs_watch_read(d->watch);
         return wanted;
     }
     make_room(d);

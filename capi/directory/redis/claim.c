@@ -98,7 +98,7 @@ void cl_redis_claim(redis_directory *d, redis_node *node)
     cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(d, node),
                     CL_STR("NX"),  CL_STR("EX"),     cl_str_z(node->ttl)};
     cl_str get[] = {CL_STR("GET"), node->record_key}, count[] = {CL_STR("PUBSUB"), CL_STR("NUMSUB"), node->channel};
-    node->is_foreign = 0;
+    node->is_foreign = node->record_ended = 0;
     node->listeners = -1;
     int code = ask(d, node, &set_handler, 6, set);
     if (!code) code = ask(d, node, &get_handler, 2, get);
@@ -160,10 +160,11 @@ static void lose(redis_directory *d, redis_node *node)
     cl_redis_node_refused(d, node, CLOUDS_EEXIST, words);
 }
 
-/* It asks a few times more. */
+/* It asks a few times more: whose record it is, until those have left who do not get the lock. */
 static int waits(redis_directory *d, redis_node *node)
 {
-    unsigned most = node->is_last ? LAST_TRIES : TRIES;
+    int stays = node->is_last || (node->recorded && !node->is_foreign);
+    unsigned most = stays ? LAST_TRIES : TRIES;
     return ++node->tries <= most && cl_redis_node_set_timer(d, node, AGAIN_MS) == 0;
 }
 
@@ -230,8 +231,8 @@ static void owner_came(redis_directory *d, redis_node *node, const cl_reply *rep
     cl_str record = cl_reply_text(reply, 0);
     node->is_foreign = memmem(record.p, record.n, d->token, strlen(d->token)) == NULL;
     /* The way to Redis, and with it the address of this machine, may be another one now. */
-    if (!node->is_foreign && d->wants_places && !cl_str_eq(record, cl_redis_record(d, node)))
-        cl_redis_send_record(d, node);
+    int stays = !node->is_foreign && !node->draining && !node->leaving;
+    if (stays && d->wants_places && !cl_str_eq(record, cl_redis_record(d, node))) cl_redis_send_record(d, node);
     if (!node->is_foreign) return;
     cl_str pid = member(record, "\"pid\":", ",}"), at = member(record, "\"on\":\"", "\"");
     if (cl_str_eq(at, CL_STR("?"))) at = member(record, "\"at\":\"", "\"");
@@ -255,7 +256,7 @@ static void on_set(void *self, const cl_pending *pending, const cl_reply *reply)
     redis_directory *d = redis_directory_of(self);
     redis_node *node = cl_redis_from_ref(pending);
     if (reply->items[0].type == CL_REPLY_ERROR) cl_redis_client_log_once(self, "SET", cl_reply_text(reply, 0));
-    if (reply->items[0].type == CL_REPLY_STATUS) node->recorded = 1;
+    if (reply->items[0].type == CL_REPLY_STATUS) cl_redis_record_came(d, node);
     cl_redis_node_unref(d, node);
 }
 

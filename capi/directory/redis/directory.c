@@ -431,7 +431,8 @@ static const cl_directory_ops ops = {
     .destroy = destroy,
 };
 
-int cl_redis_directory_create(cl_redis_client *client, const cl_directory_sink *sink, cl_directory **out)
+int cl_redis_directory_create(cl_redis_client *client, int has_addresses, const cl_directory_sink *sink,
+                              cl_directory **out)
 {
     redis_directory *d = cl_calloc(1, sizeof *d);
     if (!d) return cl_error(CLOUDS_ENOMEM, NULL);
@@ -443,7 +444,7 @@ int cl_redis_directory_create(cl_redis_client *client, const cl_directory_sink *
     cl_list_init(&d->deferred_nodes);
     cl_list_init(&d->lookups);
     cl_list_init(&d->statuses);
-    d->wants_places = client->limits.direct != NULL;
+    d->wants_places = has_addresses;
     cl_list_init(&d->questions);
     cl_redis_claim_prepare(d);
     client->directory = (cl_redis_user){d, subscriber_ready, subscriber_down, announcement, subscriber};

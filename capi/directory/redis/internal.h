@@ -37,6 +37,7 @@ typedef struct redis_node {
     int announced;        /* that was reported once */
     int refused_code;     /* why it was refused, 0: it was not */
     int recorded;         /* its record is known to be there */
+    int record_ended;     /* the deletion of it is behind whatever wrote it */
     int owned;            /* the id was its own once, and nobody is known to have taken it */
     int again;            /* it had to subscribe once more: others may have missed what it serves */
     int claiming;         /* questions for the owner of the id are under way */
@@ -146,7 +147,7 @@ typedef struct redis_directory {
     int knows_subscribers;  /* there was one */
     cl_list_node questions; /* for subscriptions, under way */
     redis_scan scan;
-    int wants_places; /* there are links */
+    int wants_places; /* records have addresses, and somebody asks for them */
     cl_strmap places; /* redis_place by the id of the node */
     cl_list_node statuses;
     uint64_t failed_statuses[REDIS_FAILED_STATUSES]; /* questions for the status that there was no memory for */
@@ -211,6 +212,13 @@ int cl_redis_record_pauses(redis_directory *d, cl_str record, cl_str method);
 /* What the record says has changed. */
 void cl_redis_publish_record(redis_directory *d, redis_node *node);
 
+/* ---- node_record.c */
+void cl_redis_send_record(redis_directory *d, redis_node *node);
+void cl_redis_keep_record(redis_directory *d, redis_node *node); /* renews it, or writes what is not there */
+void cl_redis_end_record(redis_directory *d, redis_node *node);
+/* Redis has written it. */
+void cl_redis_record_came(redis_directory *d, redis_node *node);
+
 /* ---- registry.c */
 int cl_redis_register(cl_directory *base, void *handle, cl_str method, uint64_t operation);
 int cl_redis_unregister(cl_directory *base, void *handle, cl_str method, uint64_t operation);
@@ -219,7 +227,7 @@ void cl_redis_restore(redis_directory *d, redis_node *node); /* when it listens,
 void cl_redis_renew(redis_directory *d, redis_node *node);
 void cl_redis_regs_unlist(redis_node *node);
 int cl_redis_has_heartbeat(const redis_node *node);
-void cl_redis_send_record(redis_directory *d, redis_node *node);
+int cl_redis_wants_any(const redis_node *node);
 void cl_redis_unregister_all(redis_directory *d, redis_node *node);
 void cl_redis_registers_end(redis_directory *d, redis_node *node, int code, const char *words);
 void cl_redis_regs_end(redis_directory *d, redis_node *node);

@@ -60,8 +60,7 @@ static void drop_ops(redis_directory *d, cl_list_node *list)
 
 /* ---- commands */
 
-static const cl_redis_handler set_handler, renew_handler, index_handler, delete_handler, record_handler,
-    renew_record_handler;
+static const cl_redis_handler set_handler, renew_handler, index_handler, delete_handler;
 
 static int reg_command(redis_directory *d, redis_reg *reg, const cl_redis_handler *handler, size_t argc,
                        const cl_str *argv)
@@ -120,22 +119,6 @@ static void send_delete(redis_directory *d, redis_reg *reg)
     reg_command(d, reg, &delete_handler, 2, del);
 }
 
-void cl_redis_send_record(redis_directory *d, redis_node *node)
-{
-    cl_str set[] = {CL_STR("SET"), node->record_key, cl_redis_record(d, node), CL_STR("EX"), cl_str_z(node->ttl)};
-    if (!cl_redis_client_send(d->client, &record_handler, node, 5, set)) node->refs++;
-}
-
-static void keep_record(redis_directory *d, redis_node *node)
-{
-    if (!node->recorded) {
-        cl_redis_send_record(d, node);
-        return;
-    }
-    cl_str expire[] = {CL_STR("EXPIRE"), node->record_key, cl_str_z(node->ttl)};
-    if (!cl_redis_client_send(d->client, &renew_record_handler, node, 3, expire)) node->refs++;
-}
-
 /* ---- the heartbeat */
 
 /* Brings one registration to what is wanted; a node that does not listen yet must not be found. */
@@ -152,7 +135,7 @@ static void pursue(redis_directory *d, redis_reg *reg)
     else send_set(d, reg);
 }
 
-static int wants_any(const redis_node *node)
+int cl_redis_wants_any(const redis_node *node)
 {
     size_t at = 0;
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
@@ -171,7 +154,7 @@ void cl_redis_renew(redis_directory *d, redis_node *node)
 {
     if (node->renewing || !cl_session_is_ready(d->client->commands)) return;
     size_t at = 0;
-    if (node->listening && (wants_any(node) || cl_redis_has_heartbeat(node))) keep_record(d, node);
+    if (node->listening && (cl_redis_wants_any(node) || cl_redis_has_heartbeat(node))) cl_redis_keep_record(d, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted || !reg->refs) pursue(d, reg);
     cl_redis_subscriptions_renew(d, node);
@@ -183,7 +166,7 @@ void cl_redis_restore(redis_directory *d, redis_node *node)
 {
     size_t at = 0;
     node->renewing = 0;
-    if (node->listening && wants_any(node)) keep_record(d, node);
+    if (node->listening && cl_redis_wants_any(node)) cl_redis_keep_record(d, node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) {
         if (node->again && reg->wanted && reg->listed) reg->fresh = node->to_announce = 1;
         reg->indexed = 0;
@@ -268,7 +251,7 @@ int cl_redis_register(cl_directory *base, void *handle, cl_str method, uint64_t 
     if (node->refused_code && !node->owned) return cl_error(node->refused_code, "Redis does not let this node listen");
     if (!node->was_registered && cl_redis_node_beat_later(d, node)) return cl_error(CLOUDS_ENOMEM, NULL);
     redis_reg *reg = cl_strmap_get(&node->regs, method);
-    int is_first = !wants_any(node);
+    int is_first = !cl_redis_wants_any(node);
     if (!reg) reg = reg_make(d, node, method);
     if (!reg) return cl_error(CLOUDS_ENOMEM, NULL);
     if (add_op(d, reg, &reg->registers, operation)) {
@@ -276,7 +259,7 @@ int cl_redis_register(cl_directory *base, void *handle, cl_str method, uint64_t 
         return cl_error(CLOUDS_ENOMEM, NULL);
     }
     reg->wanted = node->was_registered = 1;
-    if (is_first && node->listening) keep_record(d, node);
+    if (is_first && node->listening) cl_redis_keep_record(d, node);
     pursue(d, reg);
     return CL_PENDING;
 }
@@ -308,24 +291,17 @@ void cl_redis_abandon(cl_directory *base, uint64_t operation)
     if (is_over(reg)) reg_remove(reg);
 }
 
-static void send_record_end(redis_directory *d, redis_node *node)
-{
-    cl_str del[] = {CL_STR("DEL"), node->record_key};
-    if (node->recorded && !is_anothers(node)) cl_redis_client_send_unawaited(d->client, 2, del);
-    node->recorded = 0;
-}
-
 void cl_redis_unregister_all(redis_directory *d, redis_node *node)
 {
     size_t at = 0;
-    int any = wants_any(node);
+    int any = cl_redis_wants_any(node);
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));)
         if (reg->wanted) send_delete(d, reg);
     /* behind the deletions, so that nobody finds it again */
     if (any && !is_anothers(node)) cl_redis_announce(d, node, 'd', CL_STR_NONE);
     at = 0;
     for (redis_reg *reg; (reg = cl_strmap_next(&node->regs, &at));) reg->wanted = reg->listed = reg->fresh = 0;
-    send_record_end(d, node);
+    cl_redis_end_record(d, node);
 }
 
 void cl_redis_registers_end(redis_directory *d, redis_node *node, int code, const char *words)
@@ -463,32 +439,7 @@ static void on_renew_lost(void *self, const cl_pending *pending, int sent)
     reg_unref(redis_directory_of(self), reg);
 }
 
-static void on_record(void *self, const cl_pending *pending, const cl_reply *reply)
-{
-    redis_node *node = cl_redis_from_ref(pending);
-    node->recorded = !cl_redis_client_is_bad(self, reply, CL_REPLY_STATUS, "SET");
-    cl_redis_node_unref(redis_directory_of(self), node);
-}
-
-static void on_record_renewed(void *self, const cl_pending *pending, const cl_reply *reply)
-{
-    redis_directory *d = redis_directory_of(self);
-    redis_node *node = cl_redis_from_ref(pending);
-    if (!cl_redis_client_is_bad(d->client, reply, CL_REPLY_INTEGER, "EXPIRE") && reply->items[0].number != 1) {
-        node->recorded = 0;
-        if (wants_any(node) || cl_redis_has_heartbeat(node)) cl_redis_send_record(d, node);
-    }
-    cl_redis_node_unref(d, node);
-}
-
-static void on_record_lost(void *self, const cl_pending *pending, int sent)
-{
-    cl_redis_node_unref(redis_directory_of(self), cl_redis_from_ref(pending));
-}
-
 static const cl_redis_handler set_handler = {"SET", on_set_reply, on_reg_lost, 0};
 static const cl_redis_handler renew_handler = {"EXPIRE", on_renew_reply, on_renew_lost, 0};
 static const cl_redis_handler index_handler = {"SADD", on_index_reply, on_reg_lost, 0};
 static const cl_redis_handler delete_handler = {"DEL", on_delete_reply, on_reg_lost, 0};
-static const cl_redis_handler record_handler = {"SET", on_record, on_record_lost, 0};
-static const cl_redis_handler renew_record_handler = {"EXPIRE", on_record_renewed, on_record_lost, 0};

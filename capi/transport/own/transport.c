@@ -1,6 +1,6 @@
-/* Between the table of the bus and that of the program. An envelope is a frame on the way, so that what the program moves
- * is bytes, whatever an envelope may have one day. Its deadline is the milliseconds that are left, since the other end may
- * be on another machine. What arrives is checked as on every other way. */
+/* Between the table of the bus and that of the program. An envelope is a frame on the way, so that what the program
+ * moves is bytes, whatever an envelope may have one day. Its deadline is the milliseconds that are left, since the
+ * other end may be on another machine. What arrives is checked as on every other way. */
 #include "transport/own/own.h"
 
 #include <stdio.h>
@@ -17,6 +17,7 @@ typedef struct own_transport {
     cl_transport base;
     cl_plugin plugin;
     const cl_own_transport_kind *kind;
+    cl_str scheme; /* what its addresses begin with; empty: there are no others */
     cl_transport_sink sink;
     cl_limits limits;
     clouds_transport_sink theirs;
@@ -70,6 +71,27 @@ static own_node *node_make(own_transport *o, void *handle, cl_str id)
     return NULL;
 }
 
+/* Beside others an address is a word in a record. */
+static int check_address(const own_transport *o, const char *text)
+{
+    size_t most = sizeof((cl_address *)0)->text - o->scheme.n - 2;
+    const char *p = text;
+    if (!o->scheme.n) return 0;
+    while (*p > ' ' && *p < 127 && *p != '"' && *p != '\\') p++;
+    if (!*p && (size_t)(p - text) <= most) return 0;
+    return cl_error(CLOUDS_EINVAL,
+                    "the transport's address is \"%.80s\": expected at most %zu characters of ASCII, no blanks, quotes "
+                    "and backslashes",
+                    text, most);
+}
+
+static void put_address(const own_transport *o, const char *text, cl_address *out)
+{
+    int is_plain = o->scheme.n == 0;
+    snprintf(out->text, sizeof out->text, "%.*s%s%s", (int)o->scheme.n, o->scheme.n ? o->scheme.p : "",
+             is_plain ? "" : ":", text);
+}
+
 static int open_node(cl_transport *t, void *handle, cl_str id, const cl_address *at, cl_address *addresses, size_t *n)
 {
     own_transport *o = OWN(t);
@@ -83,12 +105,35 @@ static int open_node(cl_transport *t, void *handle, cl_str id, const cl_address 
     code = ended(code, CL_PENDING);
     if (code < 0 && !known) forget_node(o, node);
     if (count > CLOUDS_ADDRESSES) count = CLOUDS_ADDRESSES;
+    if (count == 0 && o->scheme.n) count = 1; /* by its id */
     for (size_t i = 0; i < count && code >= 0; i++) {
         list[i].text[sizeof list[i].text - 1] = '\0';
-        snprintf(addresses[i].text, sizeof addresses[i].text, "%s", list[i].text);
-        *n = i + 1;
+        int bad = check_address(o, list[i].text);
+        if (bad) code = bad;
+        else put_address(o, list[i].text, &addresses[(*n)++]);
     }
     return code;
+}
+
+/* The next address of ours among those of a node, without what it begins with; 0: there is none. */
+static int next_address(const own_transport *o, cl_str *rest, cl_str *out)
+{
+    while (rest->n) {
+        const char *end = memchr(rest->p, ' ', rest->n);
+        cl_str one = cl_str_of(rest->p, end ? (size_t)(end - rest->p) : rest->n);
+        size_t used = one.n + (end != NULL), head = o->scheme.n;
+        *rest = cl_str_of(rest->p + used, rest->n - used);
+        if (one.n <= head || one.p[head] != ':' || !cl_str_starts(one, o->scheme)) continue;
+        *out = cl_str_of(one.p + head + 1, one.n - head - 1);
+        return 1;
+    }
+    return 0;
+}
+
+static int reaches(cl_transport *t, const cl_address *address)
+{
+    cl_str rest = cl_str_z(address->text), one;
+    return OWN(t)->base.up && (!OWN(t)->scheme.n || next_address(OWN(t), &rest, &one));
 }
 
 static int encode(own_transport *o, const cl_envelope *e)
@@ -285,6 +330,16 @@ static int on_delivery(void *self, uint64_t token, int delivery, int64_t number)
     return refused;
 }
 
+/* Those that are of ours, with a space between them. */
+static int pick_addresses(const own_transport *o, const cl_address *all, clouds_address *out)
+{
+    cl_str rest = cl_str_z(all->text), one;
+    size_t at = 0, n = 0;
+    for (out->text[0] = '\0'; next_address(o, &rest, &one); n++)
+        at += (size_t)snprintf(out->text + at, sizeof out->text - at, "%s%.*s", n ? " " : "", (int)one.n, one.p);
+    return n ? 0 : cl_error(CLOUDS_ENOSERVER, "the transport has no way to this node");
+}
+
 /* These two are asked for from inside of send, too. */
 static int on_locate(void *self, const char *id, size_t id_len, clouds_address *out)
 {
@@ -293,6 +348,7 @@ static int on_locate(void *self, const char *id, size_t id_len, clouds_address *
     if (!cl_plugin_is_inside()) return cl_plugin_check(&o->plugin);
     if (!id || !id_len || !out) return cl_error(CLOUDS_EINVAL, "locate: a node without an id");
     int code = o->sink.locate(o->sink.self, cl_str_of(id, id_len), &address);
+    if (code == 0 && o->scheme.n) return pick_addresses(o, &address, out);
     if (code == 0) snprintf(out->text, sizeof out->text, "%s", address.text);
     return code;
 }
@@ -364,6 +420,7 @@ int cl_own_transport_prepare(cl_own_transport_kind *kind)
     if (t->flags & ~(uint32_t)CLOUDS_TRANSPORT_KNOWS_LOSSES)
         return cl_error(CLOUDS_ENOTSUP, "clouds_transport_ops: flags are %u", t->flags);
     kind->ops = (cl_transport_ops){.open = open_node,
+                                   .reaches = reaches,
                                    .send = send,
                                    .forget = t->forget ? forget : NULL,
                                    .drain = drain,
@@ -374,7 +431,7 @@ int cl_own_transport_prepare(cl_own_transport_kind *kind)
     return 0;
 }
 
-int cl_own_transport_create(struct cl_loop *loop, const cl_own_transport_kind *kind, cl_str address,
+int cl_own_transport_create(struct cl_loop *loop, const cl_own_transport_kind *kind, cl_str name, cl_str address,
                             const cl_limits *limits, const cl_transport_sink *sink, cl_transport **out)
 {
     const clouds_transport_ops *t = &kind->theirs;
@@ -383,15 +440,16 @@ int cl_own_transport_create(struct cl_loop *loop, const cl_own_transport_kind *k
     if (!o) return cl_error(CLOUDS_ENOMEM, NULL);
     o->base.ops = &kind->ops;
     o->base.knows_losses = (t->flags & CLOUDS_TRANSPORT_KNOWS_LOSSES) != 0;
+    o->base.takes_ids = 1;
     o->kind = kind;
+    o->scheme = name;
     o->sink = *sink;
     o->limits = *limits;
     o->theirs = sink_of_all;
     o->theirs.self = o;
     int code = cl_plugin_init(&o->plugin, loop, &ops, limits->message, &o->base.has_work);
     o->is_creating = 1;
-    if (code == 0)
-        ASK(o, 0, code = t->create(t->user_data, &o->plugin.host, &o->theirs, address.p, address.n, &IT(o)));
+    if (code == 0) ASK(o, 0, code = t->create(t->user_data, &o->plugin.host, &o->theirs, address.p, address.n, &IT(o)));
     o->is_creating = 0;
     if (code != 0) IT(o) = NULL;
     else if (!IT(o)) code = cl_error(CLOUDS_EINVAL, "create of the transport made nothing");

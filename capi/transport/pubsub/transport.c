@@ -306,15 +306,9 @@ static void destroy(cl_transport *base)
     cl_free(p);
 }
 
-static int reaches(cl_transport *base, const cl_address *address)
-{
-    return strncmp(address->text, "channel:", 8) == 0;
-}
-
 static const cl_transport_ops ops = {
     .open = open_node,
     .confirm = confirm,
-    .reaches = reaches,
     .send = cl_redis_send,
     .subscribe = cl_pubsub_topic_subscribe,
     .unsubscribe = cl_pubsub_topic_unsubscribe,

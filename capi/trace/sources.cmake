@@ -1,0 +1,1 @@
+set(trace_sources settings.c environment.c exporter.c outlet.c)
