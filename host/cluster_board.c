@@ -39,6 +39,28 @@ void host_cluster_push_board(lua_State *L, const host_board *board)
     put_doing(L, board);
 }
 
+/* A set of signals of /proc/PID/status; false: it is not in this line. */
+static bool read_signals(const char *line, const char *name, unsigned long long *set)
+{
+    size_t size = strlen(name);
+    return strncmp(line, name, size) == 0 && sscanf(line + size, "%llx", set) == 1;
+}
+
+bool host_cluster_handles(pid_t pid, int number)
+{
+    char path[64], line[256], state = 0;
+    unsigned long long pending = 0, blocked = 0, bit = 1ull << (number - 1);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+    while (fgets(line, sizeof line, file)) {
+        if (sscanf(line, "State: %c", &state) == 1 || read_signals(line, "ShdPnd:", &pending)) continue;
+        read_signals(line, "SigBlk:", &blocked);
+    }
+    fclose(file);
+    return state != 'T' && state != 't' && ((pending | blocked) & bit) != 0;
+}
+
 double host_cluster_memory(pid_t pid)
 {
     char path[64];

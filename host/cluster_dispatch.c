@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <lua.h>
 #include <lauxlib.h>
@@ -9,8 +10,6 @@
 #include "cluster_module.h"
 #include "http_box.h"
 #include "internal.h"
-
-#define DISPATCH_TYPE "clouds.cluster.dispatch"
 
 enum { WORDS = 256 };
 
@@ -40,6 +39,17 @@ static int l_close_listener(lua_State *L)
     return 0;
 }
 
+/* cluster.accept(descriptor): a connection of a listener that no dispatch has; or nil, and whether there was no descriptor
+ * for it. */
+static int l_accept(lua_State *L)
+{
+    int fd = accept4((int)luaL_checkinteger(L, 1), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) return lua_pushinteger(L, fd), 1;
+    lua_pushnil(L);
+    lua_pushboolean(L, errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+    return 2;
+}
+
 /* cluster.copy_listener(descriptor): another descriptor of the same socket. */
 static int l_copy_listener(lua_State *L)
 {
@@ -57,7 +67,7 @@ typedef struct dispatch_box {
 
 host_dispatch *host_cluster_check_dispatch(lua_State *L, int index)
 {
-    dispatch_box *box = luaL_checkudata(L, index, DISPATCH_TYPE);
+    dispatch_box *box = luaL_checkudata(L, index, HOST_DISPATCH_TYPE);
     if (!box->dispatch) luaL_error(L, "the dispatch is closed");
     return box->dispatch;
 }
@@ -76,7 +86,7 @@ static int l_dispatch(lua_State *L)
 {
     host_dispatch_options options = options_at(L, 1);
     dispatch_box *box = lua_newuserdata(L, sizeof *box);
-    luaL_getmetatable(L, DISPATCH_TYPE);
+    luaL_getmetatable(L, HOST_DISPATCH_TYPE);
     lua_setmetatable(L, -2);
     box->dispatch = host_dispatch_create(host_get()->loop, &options);
     return box->dispatch ? 1 : luaL_error(L, "not enough memory");
@@ -125,7 +135,7 @@ static int dispatch_counts(lua_State *L)
 
 static int dispatch_close(lua_State *L)
 {
-    dispatch_box *box = luaL_checkudata(L, 1, DISPATCH_TYPE);
+    dispatch_box *box = luaL_checkudata(L, 1, HOST_DISPATCH_TYPE);
     if (box->dispatch) host_dispatch_close(box->dispatch);
     box->dispatch = NULL;
     return 0;
@@ -142,8 +152,8 @@ void host_cluster_add_dispatch(lua_State *L)
     static const luaL_Reg of_dispatch[] = {
         {"listen", dispatch_listen}, {"change", dispatch_change}, {"unlisten", dispatch_unlisten}, {"pause", dispatch_pause},
         {"counts", dispatch_counts}, {"close", dispatch_close},       {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"listen", l_listen}, {"close_listener", l_close_listener},
+    static const luaL_Reg functions[] = {{"listen", l_listen}, {"close_listener", l_close_listener}, {"accept", l_accept},
                                          {"copy_listener", l_copy_listener}, {"dispatch", l_dispatch}, {NULL, NULL}};
-    host_http_make_type(L, DISPATCH_TYPE, of_dispatch);
+    host_http_make_type(L, HOST_DISPATCH_TYPE, of_dispatch);
     luaL_setfuncs(L, functions, 0);
 }

@@ -1,13 +1,14 @@
 /* host.cluster of the master: the children.
  *
- * Design note. A process lies in the registry from its start until it has ended, has been collected, and all that it had
- * said has been read; on_exit is the last that is called for it. */
+ * Design note. A process lies in the registry from its start until it has ended, has been collected, and all that it
+ * had said has been read; on_exit is the last that is called for it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <lua.h>
@@ -17,28 +18,15 @@
 #include "http_box.h"
 #include "internal.h"
 
-#define PROCESS_TYPE "clouds.cluster.process"
-
-enum { WORDS = 256, MAX_WORDS = 1024, STREAMS = 2 };
+enum { WORDS = 256, MAX_WORDS = 1024, STREAMS = HOST_PROCESS_STREAMS };
 
 /* ---- a process */
 
-typedef struct process {
-    pid_t pid; /* 0: it has ended */
-    host_channel *channel;
-    host_dispatch *dispatch; /* NULL: it was never given a connection */
-    host_target *target;
-    host_board *board;
-    struct stream {
-        struct process *process;
-        host_lines *lines;
-    } streams[STREAMS];
-    int self, on_message, on_line, on_exit; /* references */
-} process;
+typedef host_process process;
 
 static process *check_process(lua_State *L)
 {
-    return luaL_checkudata(L, 1, PROCESS_TYPE);
+    return luaL_checkudata(L, 1, HOST_PROCESS_TYPE);
 }
 
 static void on_acknowledged(process *p, const host_channel_message *m)
@@ -49,43 +37,59 @@ static void on_acknowledged(process *p, const host_channel_message *m)
     host_target_acknowledge(p->target, count);
 }
 
+/* Something else would be the end of the worker that is given it. */
+static bool is_connection(int fd)
+{
+    int type = 0, listens = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && !listens;
+}
+
 static void on_given_back(process *p, host_channel_message *m)
 {
-    host_connection_message about;
-    if (m->size != sizeof about || m->fd_count != 1 || !p->dispatch) return;
+    clouds_channel_connection about;
+    if (m->size != sizeof about || m->fd_count != 1 || !p->dispatch || !is_connection(m->fds[0])) return;
     memcpy(&about, m->body, sizeof about);
     if (p->target) host_target_ready(p->target, false);
-    if (!(about.flags & HOST_CONNECTION_KEPT) && p->target) host_target_acknowledge(p->target, 1);
-    about.flags &= HOST_CONNECTION_BACK;
+    if (!(about.flags & CLOUDS_CONNECTION_KEPT) && p->target) host_target_acknowledge(p->target, 1);
+    about.flags &= CLOUDS_CONNECTION_BACK;
     host_dispatch_give(p->dispatch, m->fds[0], about);
     m->fds[0] = -1;
 }
 
-/* What concerns connections stays here; the rest is for Lua: on_message(type, text). */
-static void on_message(void *self, host_channel_message *m)
+/* on_message(type, text) */
+static void tell(const process *p, const char *type, size_t type_size, const char *text, size_t size)
 {
-    process *p = self;
     lua_State *L = host_get()->L;
-    if (m->type == 'A' || m->type == 'H' || m->type == 'N') {
-        if (m->type == 'A') on_acknowledged(p, m);
-        else if (m->type == 'H') on_given_back(p, m);
-        else if (p->target) host_target_refuse(p->target);
-        return;
-    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, p->on_message);
-    lua_pushlstring(L, &m->type, 1);
-    lua_pushlstring(L, m->body, m->size);
+    lua_pushlstring(L, type, type_size);
+    lua_pushlstring(L, text, size);
     host_call(L, 2, 0, "error in the master");
 }
 
+/* What concerns connections stays here; the rest is for Lua. */
+static void on_message(void *self, host_channel_message *m)
+{
+    process *p = self;
+    if (m->type == CLOUDS_CHANNEL_TAKEN || m->type == CLOUDS_CHANNEL_BACK || m->type == CLOUDS_CHANNEL_WITHOUT) {
+        if (m->type == CLOUDS_CHANNEL_TAKEN) on_acknowledged(p, m);
+        else if (m->type == CLOUDS_CHANNEL_BACK) on_given_back(p, m);
+        else if (p->target) host_target_refuse(p->target);
+        return;
+    }
+    tell(p, &m->type, 1, m->body, m->size);
+}
+
+/* A message without a type: there will be no more. */
 static void on_ended(void *self)
 {
-    (void)self; /* the end of the process tells */
+    tell(self, "", 0, "", 0);
 }
 
 static void on_line(void *self, const char *text, size_t size, bool is_cut)
 {
-    struct stream *stream = self;
+    struct host_stream_of *stream = self;
     lua_State *L = host_get()->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, stream->process->on_line);
     lua_pushinteger(L, 1 + (stream - stream->process->streams));
@@ -94,7 +98,7 @@ static void on_line(void *self, const char *text, size_t size, bool is_cut)
     host_call(L, 3, 0, "error in the master");
 }
 
-/* on_exit(code or nil, signal or nil) */
+/* on_exit(code or nil, signal or nil); neither: nobody knows. */
 static void on_exit_of(void *self, pid_t pid, int status)
 {
     process *p = self;
@@ -109,10 +113,12 @@ static void on_exit_of(void *self, pid_t pid, int status)
     if (p->target) host_target_remove(p->target);
     p->target = NULL;
     host_channel_close(p->channel);
+    close(p->board_fd);
     lua_rawgeti(L, LUA_REGISTRYINDEX, p->on_exit);
-    if (WIFEXITED(status)) lua_pushinteger(L, WEXITSTATUS(status));
+    bool is_known = status != HOST_REAP_UNKNOWN;
+    if (is_known && WIFEXITED(status)) lua_pushinteger(L, WEXITSTATUS(status));
     else lua_pushnil(L);
-    if (WIFSIGNALED(status)) lua_pushinteger(L, WTERMSIG(status));
+    if (is_known && WIFSIGNALED(status)) lua_pushinteger(L, WTERMSIG(status));
     else lua_pushnil(L);
     host_call(L, 2, 0, "error in the master");
     luaL_unref(L, LUA_REGISTRYINDEX, p->on_message);
@@ -184,24 +190,37 @@ static void close_ends(const int *ends, int count)
         if (ends[i] >= 0) close(ends[i]);
 }
 
-static void watch(lua_State *L, process *p, const int ours[1 + STREAMS])
+bool host_process_watch(lua_State *L, process *p, const int ends[1 + STREAMS])
 {
-    const host_channel_hooks hooks = {p, on_message, on_ended};
-    p->channel = host_channel_open(host_get()->loop, ours[0], true, &hooks);
+    const host_channel_hooks hooks = {.self = p, .message = on_message, .ended = on_ended};
+    p->channel = host_channel_open(host_get()->loop, ends[0], true, &hooks);
     bool is_watched = p->channel != NULL;
-    for (int i = 0; i < STREAMS && ours[1 + i] >= 0; i++) {
+    for (int i = 0; i < STREAMS && ends[1 + i] >= 0; i++) {
         p->streams[i].process = p;
-        p->streams[i].lines = host_lines_open(host_get()->loop, ours[1 + i], on_line, &p->streams[i]);
+        p->streams[i].lines = host_lines_open(host_get()->loop, ends[1 + i], on_line, &p->streams[i]);
         is_watched = is_watched && p->streams[i].lines;
     }
     is_watched = is_watched && host_reap(host_get()->loop, p->pid, on_exit_of, p) == 0;
-    if (is_watched) return;
-    kill(p->pid, SIGKILL);
-    luaL_error(L, "not enough memory");
+    lua_pushvalue(L, -1);
+    p->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    return is_watched;
 }
 
-/* cluster.start{ program =, arguments =, environment =, captures =, on_message =, on_line =, on_exit =, and what cluster_spawn.c
- * reads }: a process of the program, by default this one, with a channel as descriptor 3 and a board as 4; or nil and why not. */
+host_process *host_process_push(lua_State *L)
+{
+    process *p = lua_newuserdata(L, sizeof *p);
+    *p = (process){.board_fd = -1};
+    luaL_getmetatable(L, HOST_PROCESS_TYPE);
+    lua_setmetatable(L, -2);
+    p->on_message = function_of(L, "on_message");
+    p->on_line = function_of(L, "on_line");
+    p->on_exit = function_of(L, "on_exit");
+    return p;
+}
+
+/* cluster.start{ program =, arguments =, environment =, captures =, counts =, on_message =, on_line =, on_exit =, and what
+ * cluster_spawn.c reads }: a process of the program, by default this one, with a channel as descriptor 3, a board as 4, and counts,
+ * if there are some, as 5; or nil and why not. */
 static int l_start(lua_State *L)
 {
     host_spawn spawn;
@@ -214,29 +233,28 @@ static int l_start(lua_State *L)
     spawn.program = luaL_optstring(L, -1, "/proc/self/exe");
     spawn.arguments = words_of(L, "arguments");
     spawn.environment = words_of(L, "environment");
-    process *p = lua_newuserdata(L, sizeof *p);
-    memset(p, 0, sizeof *p);
-    luaL_getmetatable(L, PROCESS_TYPE);
-    lua_setmetatable(L, -2);
-    p->on_message = function_of(L, "on_message");
-    p->on_line = function_of(L, "on_line");
-    p->on_exit = function_of(L, "on_exit");
+    process *p = host_process_push(L);
     lua_getfield(L, 1, "captures");
     bool captures = lua_isnil(L, -1) || lua_toboolean(L, -1);
-    lua_pop(L, 1);
+    lua_getfield(L, 1, "counts");
+    int counts = host_cluster_counts_fd(L, -1);
+    lua_pop(L, 2);
     bool opened = open_ends(&spawn, p, captures, ours, theirs);
+    if (counts >= 0) spawn.fds[spawn.fd_count++] = counts;
     if (!opened) snprintf(why, sizeof why, "%s", strerror(errno));
     else p->pid = host_spawn_process(&spawn, why, sizeof why);
+    p->board_fd = theirs[1];
+    theirs[1] = -1;
     close_ends(theirs, 2 + STREAMS);
     if (!opened || p->pid < 0) {
         close_ends(ours, 1 + STREAMS);
+        close_ends(&p->board_fd, 1);
         p->pid = 0;
         return host_cluster_fail(L, why);
     }
-    watch(L, p, ours);
-    lua_pushvalue(L, -1);
-    p->self = luaL_ref(L, LUA_REGISTRYINDEX);
-    return 1;
+    if (host_process_watch(L, p, ours)) return 1;
+    kill(p->pid, SIGKILL);
+    return luaL_error(L, "not enough memory");
 }
 
 static int process_gc(lua_State *L)
@@ -253,13 +271,14 @@ static int process_pid(lua_State *L)
     return 1;
 }
 
-/* process:send(type, text): false when it cannot be told any more. */
+/* process:send(type, text, counts): false when it cannot be told any more. counts: it gets them, too. */
 static int process_send(lua_State *L)
 {
     process *p = check_process(L);
     size_t size;
     const char *type = luaL_checkstring(L, 2), *text = luaL_optlstring(L, 3, "", &size);
-    lua_pushboolean(L, p->pid && host_channel_send(p->channel, *type, text, size, NULL, 0) == 0);
+    int counts = host_cluster_counts_fd(L, 4);
+    lua_pushboolean(L, p->pid && host_channel_send(p->channel, *type, text, size, &counts, counts >= 0) == 0);
     return 1;
 }
 
@@ -292,6 +311,14 @@ static int process_tell_where(lua_State *L)
     return 0;
 }
 
+/* process:tells_where(): whether it has not done that yet, and can. */
+static int process_tells_where(lua_State *L)
+{
+    process *p = check_process(L);
+    lua_pushboolean(L, p->pid && host_cluster_handles(p->pid, SIGUSR2));
+    return 1;
+}
+
 /* process:interrupt(): what runs in it gets an error, when its script runs for too long. */
 static int process_interrupt(lua_State *L)
 {
@@ -307,7 +334,8 @@ static int process_most_requests(lua_State *L)
     return 0;
 }
 
-/* process:board(): what it says of itself, and `silent`: seconds since it took a connection while it has some to take. */
+/* process:board(): what it says of itself, and `silent`: seconds since it took a connection while it has some to take.
+ */
 static int process_board(lua_State *L)
 {
     const process *p = check_process(L);
@@ -359,6 +387,7 @@ void host_cluster_add(lua_State *L)
                                           {"send", process_send},
                                           {"kill", process_kill},
                                           {"tell_where", process_tell_where},
+                                          {"tells_where", process_tells_where},
                                           {"interrupt", process_interrupt},
                                           {"take", process_take},
                                           {"board", process_board},
@@ -366,19 +395,19 @@ void host_cluster_add(lua_State *L)
                                           {"most_requests", process_most_requests},
                                           {"__gc", process_gc},
                                           {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"start", l_start},
-                                         {"descriptors", l_descriptors},
-                                         {"environment", l_environment},
-                                         {NULL, NULL}};
-    host_http_make_type(L, PROCESS_TYPE, of_process);
+    static const luaL_Reg functions[] = {
+        {"start", l_start}, {"descriptors", l_descriptors}, {"environment", l_environment}, {NULL, NULL}};
+    host_http_make_type(L, HOST_PROCESS_TYPE, of_process);
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
+    host_cluster_add_counts(L);
     host_cluster_add_dispatch(L);
     host_cluster_add_notify(L);
     host_cluster_add_lock(L);
     host_cluster_add_signals(L);
     host_cluster_add_sink(L);
     host_cluster_add_spawn(L);
+    host_cluster_add_upgrade(L);
     host_cluster_add_worker(L);
     lua_setfield(L, -2, "cluster");
 }

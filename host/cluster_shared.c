@@ -98,7 +98,7 @@ void host_shared_close(void)
     while (all.first) drop(&all.first);
 }
 
-bool host_shared_take(const host_shared_message *about, int fd)
+bool host_shared_take(const clouds_channel_listener *about, int fd)
 {
     shared *s = calloc(1, sizeof *s);
     if (!s || uv_poll_init(host_get()->loop, &s->poll, fd) != 0) return free(s), false;

@@ -72,13 +72,14 @@ static int sink_reopen(lua_State *L)
     return 0;
 }
 
-/* sink:close(seconds): what waits is given so long to be written. */
+/* sink:close([patience, most]): see host_sink_close; without them nothing is waited for. */
 static int sink_close(lua_State *L)
 {
     host_sink **box = luaL_checkudata(L, 1, SINK_TYPE);
-    if (*box) host_sink_close(*box, luaL_optnumber(L, 2, 0));
+    uint64_t unwritten = *box ? host_sink_close(*box, luaL_optnumber(L, 2, 0), luaL_optnumber(L, 3, 0)) : 0;
     *box = NULL;
-    return 0;
+    lua_pushnumber(L, (lua_Number)unwritten);
+    return 1;
 }
 
 /* cluster.is_journal(descriptor): whether systemd reads there, and takes a level before each line. */

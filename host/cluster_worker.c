@@ -24,6 +24,7 @@ static struct {
     int on_socket, socket_events; /* LUA_NOREF: they are closed */
     uv_prepare_t before_waiting;
     int on_message, on_end;
+    uint32_t taken; /* connections that the master has not been told of */
     bool told_most, told_none;
 } self;
 
@@ -35,6 +36,14 @@ size_t host_cluster_open(void)
 static void tell_open(void)
 {
     host_board_write(&host_board_mine()->open, host_cluster_open());
+}
+
+/* What came together is acknowledged together, before what is said of a later one. */
+static void acknowledge(void *unused)
+{
+    (void)unused;
+    if (self.taken) host_channel_send(self.channel, CLOUDS_CHANNEL_TAKEN, &self.taken, sizeof self.taken, NULL, 0);
+    self.taken = 0;
 }
 
 /* Before the loop waits. That it has begun as many requests as it may is said once. */
@@ -76,40 +85,50 @@ static bool adopt_new(int fd, unsigned listener)
  * came without its descriptor, for which there was none left. */
 static void take_connection(host_channel_message *m)
 {
-    static const uint32_t one = 1;
     if (m->fd_count != 1) {
-        host_channel_send(self.channel, 'N', NULL, 0, NULL, 0);
+        acknowledge(NULL);
+        host_channel_send(self.channel, CLOUDS_CHANNEL_WITHOUT, NULL, 0, NULL, 0);
         return;
     }
-    host_connection_message about = {0};
+    clouds_channel_connection about = {0};
     if (m->size == sizeof about) memcpy(&about, m->body, sizeof about);
-    if (!adopt(m->fds[0], about.listener, about.flags & HOST_CONNECTION_BACK)) {
-        host_channel_send(self.channel, 'H', m->body, m->size, m->fds, 1);
+    if (!adopt(m->fds[0], about.listener, about.flags & CLOUDS_CONNECTION_BACK)) {
+        acknowledge(NULL);
+        host_channel_send(self.channel, CLOUDS_CHANNEL_BACK, m->body, m->size, m->fds, 1);
         return;
     }
     m->fds[0] = -1;
-    host_channel_send(self.channel, 'A', &one, sizeof one, NULL, 0);
+    self.taken++;
 }
 
 /* 'O': accept of this listener; 'K': of this one no more. */
 static void take_listener(host_channel_message *m)
 {
-    host_shared_message about;
+    clouds_channel_listener about;
     if (m->size != sizeof about) return;
     memcpy(&about, m->body, sizeof about);
-    if (m->type == 'K') host_shared_drop(about.listener);
+    if (m->type == CLOUDS_CHANNEL_UNLISTEN) host_shared_drop(about.listener);
     else if (m->fd_count == 1 && host_shared_take(&about, m->fds[0])) m->fds[0] = -1;
+}
+
+/* For an admin endpoint: the descriptor of what a worker counts. */
+static int push_counts(lua_State *L, host_channel_message *m)
+{
+    if (m->type != 'w' || m->fd_count != 1) return 0;
+    lua_pushinteger(L, m->fds[0]);
+    m->fds[0] = -1;
+    return 1;
 }
 
 static void on_master(void *unused, host_channel_message *m)
 {
     lua_State *L = host_get()->L;
     (void)unused;
-    if (m->type == 'C') {
+    if (m->type == CLOUDS_CHANNEL_CONNECTION) {
         take_connection(m);
         return;
     }
-    if (m->type == 'O' || m->type == 'K') {
+    if (m->type == CLOUDS_CHANNEL_LISTENER || m->type == CLOUDS_CHANNEL_UNLISTEN) {
         take_listener(m);
         return;
     }
@@ -120,7 +139,7 @@ static void on_master(void *unused, host_channel_message *m)
     lua_rawgeti(L, LUA_REGISTRYINDEX, self.on_message);
     lua_pushlstring(L, &m->type, 1);
     lua_pushlstring(L, m->body, m->size);
-    host_call(L, 2, 0, "error in a worker");
+    host_call(L, 2 + push_counts(L, m), 0, "error in a worker");
 }
 
 static void on_master_gone(void *unused)
@@ -131,12 +150,12 @@ static void on_master_gone(void *unused)
     host_call(L, 0, 0, "error in a worker");
 }
 
-/* cluster.follow(on_message, on_end): takes the place of a worker that the descriptors 3 and 4 were made for; false
+/* cluster.follow(on_message, on_end): takes the place of a worker that the descriptors 3 and 4, and 5, were made for; false
  * when they are nothing of the kind. */
 static int l_follow(lua_State *L)
 {
-    static const host_channel_hooks hooks = {NULL, on_master, on_master_gone};
-    enum { CHANNEL = 3, BOARD = 4 };
+    static const host_channel_hooks hooks = {.message = on_master, .ended = on_master_gone, .paused = acknowledge};
+    enum { CHANNEL = 3, BOARD = 4, COUNTS = 5 };
     luaL_checktype(L, 1, LUA_TFUNCTION);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
@@ -145,6 +164,7 @@ static int l_follow(lua_State *L)
     if (is_ours) self.channel = host_channel_open(host_get()->loop, CHANNEL, true, &hooks);
     lua_pushboolean(L, self.channel != NULL && is_ours);
     if (!lua_toboolean(L, -1)) return 1;
+    host_cluster_take_counts(COUNTS);
     fcntl(CHANNEL, F_SETFD, FD_CLOEXEC);
     host_signals_of_worker();
     lua_pushvalue(L, 2);
@@ -184,7 +204,7 @@ bool host_cluster_is_worker(void)
 static void begin_to_take(void)
 {
     host_shared_open(adopt_new);
-    if (self.told_none) host_channel_send(self.channel, 'B', NULL, 0, NULL, 0);
+    if (self.told_none) host_channel_send(self.channel, CLOUDS_CHANNEL_TAKES, NULL, 0, NULL, 0);
     self.told_none = false;
 }
 
@@ -201,7 +221,7 @@ static void take_none(void)
 {
     free_taker();
     host_shared_close();
-    self.told_none = host_channel_send(self.channel, 'E', NULL, 0, NULL, 0) == 0;
+    self.told_none = host_channel_send(self.channel, CLOUDS_CHANNEL_TAKES_NONE, NULL, 0, NULL, 0) == 0;
 }
 
 bool host_cluster_serve(host_http_server *server)
@@ -262,8 +282,8 @@ static int l_remain(lua_State *L)
 
 bool host_cluster_give_back(int fd, unsigned listener)
 {
-    const host_connection_message about = {(uint16_t)listener, HOST_CONNECTION_BACK | HOST_CONNECTION_KEPT};
-    return host_channel_send(self.channel, 'H', &about, sizeof about, &fd, 1) == 0;
+    const clouds_channel_connection about = {(uint16_t)listener, CLOUDS_CONNECTION_BACK | CLOUDS_CONNECTION_KEPT};
+    return host_channel_send(self.channel, CLOUDS_CHANNEL_BACK, &about, sizeof about, &fd, 1) == 0;
 }
 
 void host_cluster_finish(void)

@@ -14,6 +14,11 @@
 /* In the place of a box that is not needed any more. */
 static char answered;
 
+/* The metatable of boxes, and the newest box: most requests are answered before they would need a reference of their
+ * own. */
+static int type_reference, newest_reference;
+static const void *type;
+
 static uint64_t begun_count, open_count, failed_count;
 
 void host_http_count(uint64_t *begun, uint64_t *open, uint64_t *failed)
@@ -34,8 +39,24 @@ void host_http_release(lua_State *L, host_http_box *box)
     *host_http_slot(box->connection) = &answered;
     box->connection = NULL;
     open_count--;
+    host_http_counted_end(&box->counted);
     luaL_unref(L, LUA_REGISTRYINDEX, box->self);
     box->self = LUA_NOREF;
+}
+
+host_http_counted host_http_release_to_send(lua_State *L, host_http_box *box)
+{
+    host_http_counted counted = box->counted;
+    box->counted.route = NULL;
+    host_http_release(L, box);
+    return counted;
+}
+
+void host_http_sent(host_http_counted counted, int status)
+{
+    counted.status = status;
+    host_http_counted_end(&counted);
+    if (status) host_http_count_status(status);
 }
 
 static void push_text(lua_State *L, host_http_text text)
@@ -80,18 +101,19 @@ static void push_fields(lua_State *L, const host_http_request *r)
     }
 }
 
-host_http_box *host_http_push_box(lua_State *L, host_http_connection *connection, const host_http_request *request)
+host_http_box *host_http_push_box(lua_State *L, host_http_connection *connection, const host_http_request *request,
+                                  bool counts)
 {
     host_http_box *box = lua_newuserdata(L, sizeof *box);
-    box->connection = connection;
-    box->request = request;
-    luaL_getmetatable(L, REQUEST_TYPE);
+    *box = (host_http_box){.connection = connection, .request = request, .self = LUA_NOREF};
+    lua_rawgeti(L, LUA_REGISTRYINDEX, type_reference);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    box->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, newest_reference);
     *host_http_slot(connection) = box;
     begun_count++;
     open_count++;
+    host_http_counted_begin(&box->counted, counts);
     return box;
 }
 
@@ -99,6 +121,15 @@ host_http_box *host_http_box_of(host_http_connection *connection)
 {
     void *box = *host_http_slot(connection);
     return box == &answered ? NULL : box;
+}
+
+host_http_box *host_http_keep_box(lua_State *L, host_http_connection *connection)
+{
+    host_http_box *box = host_http_box_of(connection);
+    if (!box || box->self != LUA_NOREF) return box;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, newest_reference);
+    box->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    return box;
 }
 
 bool host_http_is_answered(host_http_connection *connection)
@@ -113,8 +144,14 @@ static host_http_text check_text(lua_State *L, int index)
     return text;
 }
 
+/* As luaL_checkudata, which would look the type up by its name each time. */
 host_http_box *host_http_check_box(lua_State *L)
 {
+    if (lua_getmetatable(L, 1)) {
+        bool is_box = lua_topointer(L, -1) == type;
+        lua_pop(L, 1);
+        if (is_box) return lua_touserdata(L, 1);
+    }
     return luaL_checkudata(L, 1, REQUEST_TYPE);
 }
 
@@ -133,9 +170,11 @@ size_t host_http_read_fields(lua_State *L, int index, host_http_field *fields)
 }
 
 /* What could not be done is as if it had not been tried. The box is at index 1. */
-int host_http_refuse_to_send(lua_State *L, host_http_box *box, host_http_connection *connection, const char *why)
+int host_http_refuse_to_send(lua_State *L, host_http_box *box, host_http_connection *connection,
+                             host_http_counted counted, const char *why)
 {
     box->connection = connection;
+    box->counted = counted;
     lua_pushvalue(L, 1);
     box->self = luaL_ref(L, LUA_REGISTRYINDEX);
     *host_http_slot(connection) = box;
@@ -155,19 +194,21 @@ static int said(lua_State *L, host_http_box *box, int code, const char *why)
 const char host_http_bad_field[] = "a header field cannot be sent: its name or value has characters that may not be "
                                    "there, or it is Date, Connection, Content-Length or Transfer-Encoding";
 
-/* request:answer(status, body, fields): all of an answer. */
+/* request:answer(status, body, lines or nil, fields or nil): all of an answer. lines: those of host.http_lines. */
 static int request_answer(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
     host_http_field fields[HOST_HTTP_FIELDS];
     host_http_response response = {.status = (int)luaL_checkinteger(L, 2), .body = check_text(L, 3), .fields = fields};
-    response.field_count = host_http_read_fields(L, 4, fields);
+    if (!lua_isnoneornil(L, 4)) response.lines = check_text(L, 4);
+    response.field_count = host_http_read_fields(L, 5, fields);
     if (!box->connection) return lua_pushboolean(L, 0), 1;
     host_http_connection *connection = box->connection;
-    host_http_release(L, box); /* what is answered may be followed by the next request at once */
+    /* What is answered may be followed by the next request at once. */
+    host_http_counted counted = host_http_release_to_send(L, box);
     int code = host_http_answer(connection, &response);
-    if (code != 0 && errno == EINVAL) return host_http_refuse_to_send(L, box, connection, host_http_bad_field);
-    if (code == 0) host_http_count_status(response.status);
+    if (code != 0 && errno == EINVAL) return host_http_refuse_to_send(L, box, connection, counted, host_http_bad_field);
+    host_http_sent(counted, code == 0 ? response.status : 0);
     lua_pushboolean(L, code == 0);
     return 1;
 }
@@ -182,7 +223,7 @@ static int request_start(lua_State *L)
     response.field_count = host_http_read_fields(L, 3, fields);
     if (!box->connection) return lua_pushboolean(L, 0), 1;
     int code = host_http_start(box->connection, &response, (int64_t)length);
-    if (code == 0) host_http_count_status(response.status);
+    if (code == 0) host_http_count_status(box->counted.status = response.status);
     return said(L, box, code, host_http_bad_field);
 }
 
@@ -218,6 +259,7 @@ static int request_abort(lua_State *L)
     host_http_connection *connection = box->connection;
     if (!connection) return 0;
     host_http_count_status(0);
+    if (!box->counted.status) box->counted.status = HOST_HTTP_BROKEN_OFF;
     host_http_release(L, box);
     host_http_abort(connection);
     return 0;
@@ -276,6 +318,21 @@ static int request_fields(lua_State *L)
     return 1;
 }
 
+/* request:is_conditional(): whether a part of what there is might be asked for, or nothing if it is known: by If-* or
+ * Range. */
+static int request_is_conditional(lua_State *L)
+{
+    host_http_box *box = host_http_check_box(L);
+    const host_http_request *r = box->connection ? box->request : NULL;
+    bool is_conditional = false;
+    for (size_t i = 0; r && i < r->field_count; i++) {
+        host_http_text name = r->fields[i].name;
+        is_conditional |= host_http_is(name, "range") || (name.n > 3 && strncasecmp(name.p, "if-", 3) == 0);
+    }
+    lua_pushboolean(L, is_conditional);
+    return 1;
+}
+
 static int request_version(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
@@ -287,10 +344,8 @@ static int request_version(lua_State *L)
 static int request_peer(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
-    char text[64];
     if (!box->connection) return 0;
-    host_http_peer(box->connection, text, sizeof text);
-    lua_pushstring(L, text);
+    lua_pushstring(L, host_http_peer(box->connection));
     return 1;
 }
 
@@ -313,13 +368,18 @@ void host_http_add_boxes(lua_State *L)
                                           {"read", request_read},
                                           {"limit", request_limit},
                                           {"fields", request_fields},
+                                          {"is_conditional", request_is_conditional},
                                           {"version", request_version},
                                           {"peer", request_peer},
                                           {"listener", request_listener},
                                           {"send_file", host_http_send_file},
+                                          {"route", host_http_request_route},
                                           {NULL, NULL}};
     host_http_make_type(L, REQUEST_TYPE, of_request);
     luaL_getmetatable(L, REQUEST_TYPE);
     host_http_add_websocket(L);
-    lua_pop(L, 1);
+    type = lua_topointer(L, -1);
+    type_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushboolean(L, 0);
+    newest_reference = luaL_ref(L, LUA_REGISTRYINDEX);
 }

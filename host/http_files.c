@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -91,8 +92,21 @@ static int folder_open(lua_State *L)
     return 3;
 }
 
-/* request:send_file(status, fields, file, at, length): an answer whose body is a part of a file; false when there is
- * nobody to answer any more. */
+/* host.http_lines(list): header fields, name, value, name, value ..., as they are sent; raises for those that cannot
+ * be. */
+static int l_lines(lua_State *L)
+{
+    host_http_field fields[HOST_HTTP_FIELDS];
+    size_t size, count = host_http_read_fields(L, 1, fields);
+    char *text = host_http_lines(fields, count, &size);
+    if (!text) return luaL_error(L, "%s", errno == EINVAL ? host_http_bad_field : "not enough memory");
+    lua_pushlstring(L, text, size);
+    free(text);
+    return 1;
+}
+
+/* request:send_file(status, fields or lines, file, at, length): an answer whose body is a part of a file; false when
+ * there is nobody to answer any more. */
 int host_http_send_file(lua_State *L)
 {
     host_http_box *box = host_http_check_box(L);
@@ -100,12 +114,14 @@ int host_http_send_file(lua_State *L)
     host_http_response response = {.status = (int)luaL_checkinteger(L, 2), .fields = fields};
     const int *fd = luaL_checkudata(L, 4, FILE_TYPE);
     uint64_t at = (uint64_t)luaL_checknumber(L, 5), length = (uint64_t)luaL_checknumber(L, 6);
-    response.field_count = host_http_read_fields(L, 3, fields);
+    if (lua_type(L, 3) == LUA_TSTRING) response.lines.p = lua_tolstring(L, 3, &response.lines.n);
+    else response.field_count = host_http_read_fields(L, 3, fields);
     host_http_connection *connection = box->connection;
     if (!connection) return lua_pushboolean(L, 0), 1;
-    host_http_release(L, box);
+    host_http_counted counted = host_http_release_to_send(L, box);
     int code = host_http_answer_file(connection, &response, *fd, at, length);
-    if (code != 0 && errno == EINVAL) return host_http_refuse_to_send(L, box, connection, host_http_bad_field);
+    if (code != 0 && errno == EINVAL) return host_http_refuse_to_send(L, box, connection, counted, host_http_bad_field);
+    host_http_sent(counted, code == 0 ? response.status : 0);
     lua_pushboolean(L, code == 0);
     return 1;
 }
@@ -165,7 +181,7 @@ void host_http_add_files(lua_State *L)
     static const luaL_Reg of_folder[] = {{"open", folder_open}, {NULL, NULL}};
     static const luaL_Reg of_file[] = {{"close", close_descriptor}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"http_folder", l_folder}, {"http_date", l_date}, {"http_time", l_time}, {NULL, NULL}};
+        {"http_folder", l_folder}, {"http_lines", l_lines}, {"http_date", l_date}, {"http_time", l_time}, {NULL, NULL}};
     add_type(L, FOLDER_TYPE, of_folder);
     add_type(L, FILE_TYPE, of_file);
     luaL_setfuncs(L, functions, 0);

@@ -13,9 +13,10 @@
 
 typedef struct server_box {
     host_http_server *server; /* NULL: it has ended */
-    bool is_from_master;      /* some of its connections are from listeners of the master */
+    bool is_from_master;      /* its connections are from listeners of the master */
+    bool counts;              /* what it answers is among what is told of requests */
     int self;
-    int request, body, room, gone, message, drained; /* references to functions */
+    int request, open, body, room, gone, message, drained; /* references to functions */
 } server_box;
 
 /* ---- what happens */
@@ -27,24 +28,45 @@ static void note(const host_http_request *r)
     host_board_doing(r->target.p, query ? (size_t)(query - r->target.p) : r->target.n);
 }
 
-/* In protected mode, for there may be no memory: fn, box of the server, connection, request. */
+static int begin_reference; /* begin_request as a value of Lua: it is not made anew for each request */
+
+uint64_t lc_run_apart(lua_State *L, int values); /* of lua/core */
+
+typedef struct arrival {
+    const server_box *server;
+    host_http_connection *connection;
+    const host_http_request *request;
+} arrival;
+
+/* In protected mode, for there may be no memory: an arrival. The function runs in a coroutine of its own, and deals
+ * with its errors itself. */
 static int begin_request(lua_State *L)
 {
-    server_box *server = lua_touserdata(L, 1);
-    const host_http_request *r = lua_touserdata(L, 3);
+    const arrival *arrived = lua_touserdata(L, 1);
+    const server_box *server = arrived->server;
+    const host_http_request *r = arrived->request;
     lua_rawgeti(L, LUA_REGISTRYINDEX, server->request);
-    host_http_push_box(L, lua_touserdata(L, 2), r);
+    const host_http_box *box = host_http_push_box(L, arrived->connection, r, server->counts);
     lua_pushlstring(L, r->method.p, r->method.n);
     lua_pushlstring(L, r->target.p, r->target.n);
-    lua_call(L, 3, 0);
+    lua_pushboolean(L, box->counted.route != NULL);
+    uint64_t scope = lc_run_apart(L, 5);
+    if (!scope) return luaL_error(L, "too much runs inside of each other");
+    box = host_http_keep_box(L, arrived->connection);
+    if (!box) return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, server->open);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->self);
+    lua_pushnumber(L, (lua_Number)scope);
+    lua_call(L, 2, 0);
     return 0;
 }
 
 /* It failed before it had the request in hand. */
 static void fail(lua_State *L, host_http_connection *connection)
 {
-    static const host_http_response response = {500, NULL, 0, {"", 0}};
+    static const host_http_response response = {.status = 500};
     host_http_box *box = host_http_box_of(connection);
+    if (box) box->counted.status = response.status;
     if (box) host_http_release(L, box);
     host_http_count_status(response.status);
     host_http_answer(connection, &response);
@@ -53,12 +75,11 @@ static void fail(lua_State *L, host_http_connection *connection)
 static void on_request(void *self, host_http_connection *connection, const host_http_request *request)
 {
     lua_State *L = host_get()->L;
+    arrival arrived = {self, connection, request};
     note(request);
-    lua_pushcfunction(L, begin_request);
-    lua_pushlightuserdata(L, self);
-    lua_pushlightuserdata(L, connection);
-    lua_pushlightuserdata(L, (void *)request);
-    if (host_call(L, 3, 0, "error in a server of HTTP")) return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, begin_reference);
+    lua_pushlightuserdata(L, &arrived);
+    if (host_call(L, 1, 0, "error in a server of HTTP")) return;
     if (!host_http_is_answered(connection)) fail(L, connection);
 }
 
@@ -87,6 +108,13 @@ static void on_gone(void *self, host_http_connection *connection)
     tell(((server_box *)self)->gone, connection);
     host_http_box *box = host_http_box_of(connection);
     if (box) host_http_release(host_get()->L, box);
+}
+
+static void on_refused(void *self, host_http_connection *connection, int status)
+{
+    host_http_box *box = host_http_box_of(connection);
+    if (box) box->counted.status = status;
+    else if (((server_box *)self)->counts) host_http_counted_refused(status);
 }
 
 /* fn(box, text, whether it is binary) */
@@ -172,10 +200,11 @@ static int function_of(lua_State *L, const char *name)
 static server_box *push_server(lua_State *L)
 {
     server_box *box = lua_newuserdata(L, sizeof *box);
-    *box = (server_box){.self = LUA_NOREF};
+    *box = (server_box){.self = LUA_NOREF, .counts = !is_set(L, "uncounted")};
     luaL_getmetatable(L, SERVER_TYPE);
     lua_setmetatable(L, -2);
     box->request = function_of(L, "request");
+    box->open = function_of(L, "open");
     box->body = function_of(L, "body");
     box->room = function_of(L, "room");
     box->gone = function_of(L, "gone");
@@ -194,6 +223,7 @@ static host_http_handlers handlers_of(server_box *box)
                                 .room = on_room,
                                 .gone = on_gone,
                                 .message = on_message,
+                                .refused = on_refused,
                                 .drained = on_drained};
 }
 
@@ -218,9 +248,11 @@ static int open_for_worker(lua_State *L, const host_http_limits *limits)
 }
 
 /* host.http_listen(address, options, functions): a server; or nil, why not, and whether the address is wrong. The
- * functions: request(box, method, target) when a head is there, body(box), room(box), gone(box), message(box, text,
- * is_binary), drained(). Options: the limits, `loopback` (no other address is taken) and `holds` (the loop goes on
- * because of it). */
+ * functions: request(box, method, target, whether its route is counted) when a head is there, in a coroutine of its
+ * own; open(box, scope) when that waits, or has ended, and has not answered, with the scope that it runs in
+ * (core.run_apart); body(box), room(box), gone(box), message(box, text, is_binary), drained(). Options: the limits,
+ * `loopback` (no other address is taken), `holds` (the loop goes on because of it) and `uncounted` (nothing is told of
+ * its requests). */
 static int l_listen(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
@@ -241,20 +273,22 @@ static int l_listen(lua_State *L)
     return box->server ? 1 : refuse(L, text, why, false);
 }
 
-/* host.http_open(limits, functions): a server that connections are brought to, by server:adopt. */
+/* host.http_open(limits, functions, is_from_master): a server that connections are brought to, by server:adopt.
+ * is_from_master: all of them are from listeners of the master, and other workers can go on with them. */
 static int l_open(lua_State *L)
 {
+    bool is_from_master = lua_toboolean(L, 3);
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     lua_pushnil(L);
     lua_insert(L, 1);
     const host_http_limits limits = read_limits(L);
-    push_open_server(L, &limits);
+    push_open_server(L, &limits)->is_from_master = is_from_master;
     return 1;
 }
 
-/* host.http_address(text): true, or nil and why it is none to listen at. */
+/* host.http_address(text): true, and whether only this machine reaches it; or nil and why it is none to listen at. */
 static int l_address(lua_State *L)
 {
     host_http_address address;
@@ -265,7 +299,8 @@ static int l_address(lua_State *L)
         return 2;
     }
     lua_pushboolean(L, 1);
-    return 1;
+    lua_pushboolean(L, address.is_loopback);
+    return 2;
 }
 
 static server_box *check_server(lua_State *L)
@@ -292,9 +327,8 @@ static int server_stop(lua_State *L)
     return 0;
 }
 
-/* server:adopt(descriptor, number, is_from_master): a copy of it, from the listener of this number: which is one of the
- * master, for other workers to go on with, or what request:listener says. false: the server stops; or there is no
- * descriptor. */
+/* server:adopt(descriptor, number): a copy of it, from the listener of this number, which request:listener says. false:
+ * the server stops; or there is no descriptor. */
 static int server_adopt(lua_State *L)
 {
     server_box *box = check_server(L);
@@ -302,7 +336,6 @@ static int server_adopt(lua_State *L)
     bool is_taken =
         box->server && fd >= 0 && host_http_adopt(box->server, fd, (unsigned)luaL_checkinteger(L, 3), false);
     if (!is_taken && fd >= 0) close(fd);
-    box->is_from_master |= lua_toboolean(L, 4);
     lua_pushboolean(L, is_taken);
     return 1;
 }
@@ -349,6 +382,8 @@ void host_http_add(lua_State *L)
                                          {"equal", l_equal},
                                          {NULL, NULL}};
     host_http_add_boxes(L);
+    lua_pushcfunction(L, begin_request);
+    begin_reference = luaL_ref(L, LUA_REGISTRYINDEX);
     host_http_make_type(L, SERVER_TYPE, of_server);
     luaL_setfuncs(L, functions, 0);
     host_http_add_files(L);

@@ -39,7 +39,10 @@ static int request_upgrade(lua_State *L)
     double ping = luaL_checknumber(L, 4);
     if (!box->connection) return 0;
     int code = host_http_upgrade(box->connection, protocol, longest, ping);
-    if (code == 0) box->request = NULL;
+    if (code == 0) {
+        box->request = NULL;
+        host_http_counted_upgrade(&box->counted);
+    }
     return stepped(L, box, code);
 }
 

@@ -42,6 +42,9 @@ lua_State *host_lua_open(void);
 /* state.c: the embedded text of this name; NULL: there is none. */
 const host_embedded *host_find_embedded(const char *name);
 
+/* run.c: before the first call. */
+void host_run_open(lua_State *L);
+
 /* run.c: calls the function below `arguments` values; on failure reports the error, with a traceback, and leaves
  * nothing. Returns whether it worked. `what` says in the report what failed; NULL: nothing. */
 bool host_call(lua_State *L, int arguments, int results, const char *what);
@@ -62,8 +65,8 @@ void host_init_fork(void);
 /* signals.c: from here on SIGINT, SIGTERM and SIGHUP end the process, also where they have no default action. */
 void host_signals_open(void);
 
-/* where.c: for the handler of a signal: does the work in a child, which has a second for it, and waits for that; whether
- * it could. */
+/* where.c: for the handler of a signal: does the work in a child, which has a second of a processor for it, and waits for
+ * that; whether it could. */
 bool host_in_child(void (*work)(void));
 
 /* output.c: flushes standard output; the status to end with when all was written, or not. Reports why, once. */

@@ -33,11 +33,19 @@ int host_traceback(lua_State *L)
     return 1;
 }
 
+static int traceback_reference; /* to host_traceback as a value of Lua: it is not made anew for each call */
+
+void host_run_open(lua_State *L)
+{
+    lua_pushcfunction(L, host_traceback);
+    traceback_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 bool host_call(lua_State *L, int arguments, int results, const char *what)
 {
     int function = lua_gettop(L) - arguments;
     host_board_busy();
-    lua_pushcfunction(L, host_traceback);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, traceback_reference);
     lua_insert(L, function);
     int code = lua_pcall(L, arguments, results, function);
     lua_remove(L, function);

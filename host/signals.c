@@ -281,6 +281,14 @@ static int l_on_stop(lua_State *L)
     return 0;
 }
 
+/* host.limit_stop(seconds): of a stop that is under way, this is the time limit from now on. */
+static int l_limit_stop(lua_State *L)
+{
+    double seconds = luaL_checknumber(L, 1);
+    if (stage >= STOPPING) alarm((unsigned)seconds + 1);
+    return 0;
+}
+
 /* host.on_interrupt(fn): from now on SIGINT stops nothing; fn() is called in the loop. */
 static int l_on_interrupt(lua_State *L)
 {
@@ -316,8 +324,12 @@ static int l_raise_in(lua_State *L)
 
 void host_signals_add(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"on_stop", l_on_stop},           {"stop", l_stop},
-                                         {"on_interrupt", l_on_interrupt}, {"interruptible", l_interruptible},
-                                         {"raise_in", l_raise_in},         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"on_stop", l_on_stop},
+                                         {"stop", l_stop},
+                                         {"limit_stop", l_limit_stop},
+                                         {"on_interrupt", l_on_interrupt},
+                                         {"interruptible", l_interruptible},
+                                         {"raise_in", l_raise_in},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

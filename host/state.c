@@ -21,14 +21,20 @@ void host_anchor_get(lua_State *L, const host_anchor *slot)
     lua_rawget(L, LUA_REGISTRYINDEX);
 }
 
+/* While modules are loaded garbage is collected when there is a fifth more than was needed, not when there is as much
+ * again: a compiler leaves much of it, and what a process has once touched stays its memory. */
+enum { LOADING_PAUSE = 120 };
+
 /* The loader of an embedded module: upvalue 1 is its number. Compiled only when somebody requires it. */
 static int load_embedded(lua_State *L)
 {
     const host_embedded *module = &host_embedded_modules[lua_tointeger(L, lua_upvalueindex(1))];
     const char *chunk_name = lua_pushfstring(L, "=[%s]", module->name);
+    const int pause = lua_gc(L, LUA_GCSETPAUSE, LOADING_PAUSE);
     if (luaL_loadbufferx(L, (const char *)module->text, module->size, chunk_name, "t") != 0) return lua_error(L);
     lua_pushstring(L, module->name);
     lua_call(L, 1, 1);
+    lua_gc(L, LUA_GCSETPAUSE, pause);
     return 1;
 }
 
@@ -66,6 +72,7 @@ static void fill_preload(lua_State *L)
 static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
+    host_run_open(L);
     fill_preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "clouds.cli.text_only");

@@ -211,21 +211,34 @@ typedef struct arrival {
     unsigned listener;
 } arrival;
 
+/* Pushes one of this descriptor, which it takes over. NULL: errno, and it is still the caller's. */
+static host_stream_box *push_opened(lua_State *L, int fd, int events)
+{
+    bool is_unix = host_http_is_unix(fd);
+    host_stream_box *box = host_stream_push(L, is_unix, events);
+    host_stream *s = box->stream;
+    if ((is_unix ? uv_pipe_open(&s->uv.pipe, fd) : uv_tcp_open(&s->uv.tcp, fd)) != 0)
+        return host_stream_close(box), NULL;
+    if (!is_unix) uv_tcp_nodelay(&s->uv.tcp, 1);
+    return box;
+}
+
+/* host.stream_adopt(descriptor, events): a stream of a connection that is open. */
+static int l_adopt(lua_State *L)
+{
+    int fd = (int)luaL_checkinteger(L, 1), events = (int)luaL_checkinteger(L, 2);
+    return push_opened(L, fd, events) ? 1 : luaL_error(L, "descriptor %d is no connection", fd);
+}
+
 /* In protected mode: there may be no memory. */
 static int adopt_one(lua_State *L)
 {
     arrival *a = lua_touserdata(L, 1);
-    bool is_unix = host_http_is_unix(a->fd);
     lua_rawgeti(L, LUA_REGISTRYINDEX, a->function);
-    host_stream_box *box = host_stream_push(L, is_unix, a->events);
-    host_stream *s = box->stream;
-    if ((is_unix ? uv_pipe_open(&s->uv.pipe, a->fd) : uv_tcp_open(&s->uv.tcp, a->fd)) != 0) {
-        host_stream_close(box);
-        return 0;
-    }
+    host_stream_box *box = push_opened(L, a->fd, a->events);
+    if (!box) return 0;
     a->fd = -1;
-    if (!is_unix) uv_tcp_nodelay(&s->uv.tcp, 1);
-    host_stream_count(s);
+    host_stream_count(box->stream);
     lua_pushinteger(L, (lua_Integer)a->listener);
     lua_call(L, 2, 0);
     return 0;
@@ -247,7 +260,7 @@ void host_stream_add(lua_State *L)
 {
     static const luaL_Reg of_listener[] = {{"close", listener_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"stream_connect", l_connect}, {"stream_listen", l_listen}, {"stream_events", l_events}, {NULL, NULL}};
+        {"stream_connect", l_connect}, {"stream_listen", l_listen}, {"stream_events", l_events}, {"stream_adopt", l_adopt}, {NULL, NULL}};
     host_stream_add_methods(L);
     luaL_newmetatable(L, LISTENER_TYPE);
     luaL_setfuncs(L, of_listener, 0);

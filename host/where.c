@@ -1,15 +1,16 @@
 /* SIGUSR2: where the script is, on standard error; also of a loop without end.
  *
- * Design note. The handler may have interrupted anything: the interpreter, compiled code, the collector. What it does is
- * done in children, which may crash or hang over it; the process itself goes on as if nothing had been.
+ * Design note. The handler may have interrupted anything: the interpreter, compiled code, the collector. What it does
+ * is done in children, which may crash or hang over it; the process itself goes on as if nothing had been.
  *
- * - The first child goes on with the script until its next instruction, where a hook finds the stack in order. It has no
- *   descriptors but the one for its report, so that nobody notices what it does until then, and little time.
+ * - The first child goes on with the script until its next instruction, where a hook finds the stack in order. It has
+ * no descriptors but the one for its report, so that nobody notices what it does until then, and little time.
  * - Compiled loops call no hooks. So the first child is interrupted again and again, and then a child of its own reads
  *   the stack as it is: that of a C function is in order, that of a compiled loop is the one of its entry, or cannot be
  *   read, until one time it can. The text is made on a coroutine of its own, for the one that was interrupted has no
  *   defined top.
- * - Who is blocked comes to no instruction and takes no time of the processor: a second child reads his stack. */
+ * - Who is blocked comes to no instruction and takes no time of the processor: a second child reads his stack. That it
+ *   sleeps tells it from who waits for a processor, which may take long on a busy machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -30,6 +31,7 @@ enum {
     FIRST_TRY = 50000,
     NEXT_TRY = 4000,
     TRIES = 50,
+    LONGEST = 10, /* seconds of a child */
 };
 
 lua_State *lc_running(void); /* of lua/core */
@@ -40,15 +42,39 @@ static int report = STDERR_FILENO;
 
 /* ---- In children ---- */
 
+static volatile sig_atomic_t waits; /* for a child of its own */
+static long sleeps;                 /* how often it slept for that */
+static unsigned seconds;
+
+static long count_sleeps(void)
+{
+    struct rusage used = {0};
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_nvcsw;
+}
+
+/* Once a second. Its time of the processor has a limit of its own. */
+static void on_second(int number)
+{
+    bool is_blocked = !waits && count_sleeps() > sleeps;
+    (void)number;
+    if (is_blocked || ++seconds == LONGEST) _exit(1);
+    alarm(1);
+}
+
 static void be_child(void)
 {
-    static const int fatal[] = {SIGALRM, SIGSEGV, SIGBUS, SIGABRT, SIGTERM, SIGINT, SIGPROF, SIGUSR2};
-    const struct rlimit none = {0, 0};
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGTERM, SIGINT, SIGPROF, SIGUSR2};
+    const struct rlimit none = {0, 0}, second = {1, 1};
     sigset_t set;
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) signal(fatal[i], SIG_DFL);
+    waits = 0;
+    sleeps = seconds = 0;
+    signal(SIGALRM, on_second);
     sigfillset(&set);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_CPU, &second);
     alarm(1);
 }
 
@@ -56,7 +82,10 @@ static void be_child(void)
 static bool wait_for(pid_t child)
 {
     int status = 1;
+    waits = 1;
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    sleeps = count_sleeps();
+    waits = 0;
     return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

@@ -5,4 +5,4 @@ const { createServer, worker } = require('clouds');
 
 createServer().registerP('hello.node', (name) => `Hello ${name}, from ${worker.group}.${worker.index}`);
 
-worker.on('drain', (seconds) => console.log(`no further calls; ${seconds} s for those that are here`));
+worker.on('drain', (reason, seconds) => console.log(`${reason}: no further calls; ${seconds} s for those that are here`));

@@ -11,8 +11,8 @@ def hello(name):
 
 
 @clouds.worker.on("drain")
-def drain(seconds):
-    print(f"no further calls; {seconds:g} s for those that are here")
+def drain(reason, seconds):
+    print(f"{reason}: no further calls; {seconds:g} s for those that are here")
 
 
 server.run()

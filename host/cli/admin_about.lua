@@ -5,11 +5,16 @@ local M = {}
 
 local started = host.clock()
 
+local own = setmetatable({}, { __mode = "k" })
+
+-- A node of the endpoint's own, which is none of the program.
+function M.hide(node) own[node] = true end
+
 -- The nodes of the process, by their ids.
 function M.nodes()
   local list = {}
   for _, node in pairs(require("clouds.node").nodes) do
-    if not node.closed then list[#list + 1] = node end
+    if not node.closed and not own[node] then list[#list + 1] = node end
   end
   table.sort(list, function(a, b) return a.id < b.id end)
   return list
@@ -56,6 +61,13 @@ local function about_node(node)
   }
 end
 
+-- What is told of each.
+function M.describe_nodes()
+  local list = {}
+  for i, node in ipairs(M.nodes()) do list[i] = about_node(node) end
+  return list
+end
+
 -- One node of each context.
 function M.context_nodes()
   local list, seen = {}, {}
@@ -78,7 +90,7 @@ end
 function M.uptime() return host.clock() - started end
 
 -- The links of all contexts.
-local function links()
+function M.links()
   local all, seen = {}, {}
   for _, node in ipairs(M.nodes()) do
     if not seen[node.context] then
@@ -90,16 +102,17 @@ local function links()
 end
 
 function M.status()
-  local clouds, nodes = require "clouds", {}
-  for i, node in ipairs(M.nodes()) do nodes[i] = about_node(node) end
+  local clouds, reasons = require "clouds", M.reasons()
   return {
+    kind = "process",
     version = clouds.version,
     pid = host.pid(),
     uptime = math.floor(M.uptime() * 1000) / 1000,
-    ready = not M.reasons()[1],
+    ready = not reasons[1],
+    reasons = clouds.array(reasons),
     draining = common.is_ending(),
-    nodes = clouds.array(nodes),
-    links = clouds.array(links()),
+    nodes = clouds.array(M.describe_nodes()),
+    links = clouds.array(M.links()),
     counters = M.counters(),
   }
 end

@@ -108,8 +108,9 @@ function M.ask(command, name, request, options, on_event)
 end
 
 --- The whole of a command that asks one thing: describe(answer, name) gives the line that is printed. options.follow:
--- it waits for the end of the application, too.
-function M.main(command, options, name, request, describe)
+-- it waits for the end of the application, too. code_of(answer), if it is there, gives another exit code than 0,
+-- or nil.
+function M.main(command, options, name, request, describe, code_of)
   common.command(command, options, function()
     local found = M.find(command, name)
     if not found then return common.UNREACHABLE end
@@ -117,7 +118,8 @@ function M.main(command, options, name, request, describe)
     if not answer then return code end
     answer.id = nil
     local line = options.json and output.json(answer) or describe(answer, found)
-    return output.write(line, "\n") and (answer.code or common.OK) or common.ERROR
+    local exit = code_of and code_of(answer) or answer.code or common.OK
+    return output.write(line, "\n") and exit or common.ERROR
   end)
 end
 

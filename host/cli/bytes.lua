@@ -1,5 +1,6 @@
 -- Bytes on the command line: { "$base64": "..." } stands for them, in what is read and in what is printed.
 local bit = require "bit"
+local core = require "clouds.core"
 local M = {}
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -41,8 +42,7 @@ end
 
 --- The JSON of a value, in which bytes are such objects.
 function M.encode(value)
-  local json = require("clouds").json
-  return json.encode(value) or json.encode(shown(value))
+  return core.encode(value) or core.encode(shown(value))
 end
 
 --- A value that was read, with bytes in the places of such objects.

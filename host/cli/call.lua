@@ -25,6 +25,7 @@ M.command = {
     { long = "once", value = "KEY",
       help = "idempotency key: who repeats the call with it within a minute\n"
         .. "gets the same answer, and it is not executed again" },
+    { long = "tell-server", help = "say on standard error which server it was" },
   },
   operands = { 1, math.huge },
 }
@@ -76,21 +77,34 @@ local function count_and_finish(as_json, call, ...)
   return finish(as_json, call, select("#", ...), ...)
 end
 
-function M.main(options, operands)
-  common.command("call", options, function()
-    local list = M.arguments("call", operands, 2, options.string)
-    if options.once == "" then args.fail("call", "--once: expected a key, and not an empty text") end
-    local call = { method = M.text("call", operands[1]), server = options.server and M.text("call", options.server) }
-    local client = common.open("call", "client", {})
+-- Which server a call had, if it had one and that is asked for; then as before.
+local function tell_server(about, ...)
+  if about and about.server then io.stderr:write(("server: %s\n"):format(output.plain(about.server))) end
+  return ...
+end
+
+-- client:call or client:notify, by the name of the command, with what the command line says. `ends` gets its results.
+function M.run(command, options, operands, ends)
+  common.command(command, options, function()
+    local list = M.arguments(command, operands, 2, options.string)
+    if options.once == "" then args.fail(command, "--once: expected a key, and not an empty text") end
+    local call = { method = M.text(command, operands[1]), server = options.server and M.text(command, options.server) }
+    local client = common.open(command, "client", {})
     common.fail_fast(client, options.json)
-    return count_and_finish(options.json, call, client:call(call.method, list, {
+    local about = options.tell_server and {} or nil
+    return ends(options.json, call, tell_server(about, client[command](client, call.method, list, {
       timeout = options.timeout,
       deadline = options.deadline,
       retry = options.retry,
       server = call.server,
-      once = options.once and M.text("call", options.once),
-    }))
+      once = options.once and M.text(command, options.once),
+      about = about,
+    })))
   end)
+end
+
+function M.main(options, operands)
+  M.run("call", options, operands, count_and_finish)
 end
 
 return M

@@ -6,11 +6,13 @@ local commands = {
   { "start", "run a Lua script in several processes, watched and reloaded" },
   { "ps", "show the workers of what was started" },
   { "reload", "replace the workers of an application" },
+  { "upgrade", "put a new program in the place of the master of an application" },
   { "scale", "change how many workers it has" },
   { "logs", "show what the workers of an application have written last" },
   { "quiet", "let it take nothing new, until resume" },
   { "gateway", "let programs and browsers call, by HTTP and WebSocket" },
   { "call", "call a method and print what it returns" },
+  { "notify", "let a server do something, and wait for no answer" },
   { "send", "send a message to a node" },
   { "publish", "publish a value at a topic" },
   { "subscribe", "print what is published at topics" },
@@ -18,6 +20,7 @@ local commands = {
   { "list", "list the methods, with what they take" },
   { "describe", "show what methods take and give, for people or as code" },
   { "explain", "show who would be called, and why" },
+  { "trace", "call a method and show which calls came of it" },
   { "top", "show which methods are called, how often and how fast" },
   { "doctor", "look for what is wrong with the cluster or this machine" },
   { "ping", "ask a node whether it is there" },
@@ -29,6 +32,8 @@ local commands = {
   { "key", "make a key for links over TCP" },
   { "check", "check a cluster.lua, and show what it comes to" },
   { "manager", nil }, -- for clouds start
+  { "endpoint", nil }, -- for clouds start
+  { "successor", nil }, -- for clouds upgrade
   { "manual", nil }, -- for the build
   { "version", "show versions" },
   { "help", "show help for a command" },

@@ -124,11 +124,16 @@ function M.finish(status, drain)
     finished = true
     nodes[#nodes + 1] = { left_open = require("clouds.node").left_behind }
     if drain then report_unanswered(nodes, drain) end
+    require("clouds.scheduler").write_log()
     host.finish(status)
   end
-  require("clouds.loop").timer((drain or 0) + close_time, finish)
+  local loop = require "clouds.loop"
+  local timer = loop.timer((drain or 0) + close_time, finish)
   M.spawn(function()
     pcall(require("clouds").shutdown, drain or 0)
+    timer:stop()
+    loop.timer(CLOSE_TIME, finish)
+    pcall(require("clouds.scheduler").end_contexts)
     finish()
   end)
 end

@@ -1,8 +1,7 @@
 -- clouds gateway: what is allowed of the cluster by HTTP and WebSocket, for who does not reach it.
-local admin = require "clouds.cli.admin"
+local access = require "clouds.cli.admin_access"
 local args = require "clouds.cli.args"
 local M = { DEFAULT_ADDRESS = "127.0.0.1:8080" }
-
 
 M.command = {
   name = "gateway",
@@ -25,10 +24,11 @@ M.command = {
       help = "pages of another site that may ask, as\nhttps://shop.example (may be repeated)" },
     { long = "host", value = "NAME", many = true,
       help = "a name that it is reached by, beside localhost\n(may be repeated)" },
+    { long = "tell-server", help = "answers say which server it was, in Clouds-Server" },
     { long = "config", value = "FILE", help = "a Lua file that returns a table of settings\n(docs/GATEWAY.md)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
-    admin.options[1], admin.options[2],
+    access.options[1], access.options[2],
   },
 }
 
@@ -57,6 +57,7 @@ function M.settings(options)
   end
   settings.token_file, settings.static = options.token_file or settings.token_file, options.static or settings.static
   if options.open then settings.open = true end
+  if options.tell_server then settings.tell_server = true end
   local problem = require("clouds.gateway.settings").problem(settings)
   if problem then args.fail("gateway", "%s", problem) end
   if not settings.allow and not settings.static then

@@ -49,6 +49,9 @@ local function inherit(global, options)
   end
 end
 
+-- What the words come to: fn(module, options, operands, argv, index of the first operand) of the command.
+local act = function(module, ...) return module.main(...) end
+
 -- `as_program`: the script was started by its own name, so whatever follows is meant as its arguments.
 local function run_command(name, argv, first, global, as_program)
   if name == "help" then
@@ -61,7 +64,7 @@ local function run_command(name, argv, first, global, as_program)
   if options.help or global.help then return show_help(name) end
   inherit(global, options)
   options.ended = options.ended or as_program
-  module.main(options, operands, argv, first_operand)
+  act(module, options, operands, argv, first_operand)
 end
 
 local run_options = { ["-e"] = true, ["-l"] = true, ["-i"] = true }
@@ -81,7 +84,12 @@ local function dispatch(argv)
   run_command(name, argv, at + 1, global)
 end
 
-return function(argv)
+--- instead: what is done in the place of the command, as `act`; then what is wrong with the words is raised.
+return function(argv, instead)
+  if instead then
+    act = instead
+    return dispatch(argv)
+  end
   local ok, problem = xpcall(dispatch, function(problem)
     return args.is_usage(problem) and problem or host.traceback(problem)
   end, argv)

@@ -24,12 +24,21 @@ local function about(name, ids, answers)
   return method
 end
 
--- The methods of these names, or all, in their order; and the first name that nobody serves. Or nil and an error.
-local function ask(node, names, seconds)
+local function served_names(status, wanted)
+  local names = {}
+  for _, name in ipairs(common.sorted_keys(status.methods)) do
+    if not wanted or wanted(name) then names[#names + 1] = name end
+  end
+  return names
+end
+
+--- The methods of these names, without any of all that are wanted(name), in their order: { name =, servers =, schema =,
+--- schemas =, answered = } of each; and the first name that nobody serves. Or nil and an error.
+function M.ask(node, names, seconds, wanted)
   local status, problem = node:status({ timeout = seconds })
   if not status then return nil, problem end
   local asked, ids, methods, missing = {}, {}, {}, nil
-  names = names[1] and names or common.sorted_keys(status.methods)
+  names = names[1] and names or served_names(status, wanted)
   for _, name in ipairs(names) do
     if not status.methods[name] then missing = missing or name end
     for _, id in ipairs(status.methods[name] or {}) do
@@ -53,7 +62,7 @@ function M.gather(command, names, seconds)
   local limit, monitor = seconds or LIMIT, common.open(command, "monitor", { direct = false })
   common.fail_fast(monitor)
   local stop_limit = common.limit(limit, monitor)
-  local methods, missing = ask(monitor, names, limit)
+  local methods, missing = M.ask(monitor, names, limit)
   stop_limit()
   if not methods then error(missing, 0) end
   return methods, missing

@@ -1,5 +1,6 @@
 -- clouds quiet
 local application = require "clouds.cli.application"
+local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local M = {}
 
@@ -15,11 +16,19 @@ M.command = {
   without_common = true,
 }
 
+-- Who accepts by itself is not kept from it, so this has not been done.
+local function code_of(answer)
+  if not answer.accepting then return nil end
+  local names = output.plain(table.concat(answer.accepting, ", "))
+  io.stderr:write(("clouds quiet: who accepts by itself goes on: %s\n"):format(names))
+  return common.ERROR
+end
+
 function M.main(options, operands)
   options.timeout = options.timeout or TIMEOUT
   application.main("quiet", options, operands[1], { ["do"] = "quiet" }, function(_, name)
     return ("%s is quiet"):format(output.plain(name))
-  end)
+  end, code_of)
 end
 
 return M

@@ -1,10 +1,10 @@
 -- clouds run: scripts, code and modules on the host's loop, until nothing is left to wait for or a signal comes.
 local host = require "clouds.host"
+local access = require "clouds.cli.admin_access"
 local args = require "clouds.cli.args"
 local common = require "clouds.cli.common"
 local library_bus = require "clouds.library_bus"
 local output = require "clouds.cli.output"
-local admin = require "clouds.cli.admin"
 local M = {}
 
 M.command = {
@@ -26,7 +26,7 @@ M.command = {
       .. "(may be repeated)" },
     { long = "drain", value = "SECONDS", kind = "number",
       help = "how long a stop lets accepted requests finish (default 8)" },
-    admin.options[1], admin.options[2],
+    access.options[1], access.options[2],
   },
   operands = { 0, math.huge },
   stop_at_operand = true,
@@ -182,12 +182,25 @@ end
 -- The kernel sends SIGTERM when the master ends, which is to be the first signal and not the second.
 local SIGNAL_TIME = 1
 
--- Callers choose others, or this one again.
-local function be_quiet(yes)
+-- Callers choose others, or this one again; for one method (nil: for all).
+local function be_quiet(yes, method)
   for _, node in pairs(require("clouds.node").nodes) do
-    if next(node.served) and not node.closing and not node.closed then
-      if yes then node:pause() else node:resume() end
+    local serves = next(node.served) ~= nil
+    if method then serves = node.served[method] ~= nil end
+    if serves and not node.closing and not node.closed then
+      if yes then node:pause(method) else node:resume(method) end
     end
+  end
+end
+
+local PIECE = 60000 -- bytes of a message to the master
+
+-- For the admin endpoint of the application: the nodes of this process, and its links. asked: what the question has.
+local function describe(asked)
+  local about, array = require "clouds.cli.admin_about", require("clouds").array
+  local text = require("clouds").json.encode({ nodes = array(about.describe_nodes()), links = array(about.links()) })
+  for at = 1, #text, PIECE do
+    host.cluster.tell(at + PIECE > #text and "Y" or "y", asked .. "\n" .. text:sub(at, at + PIECE - 1))
   end
 end
 
@@ -201,7 +214,8 @@ local function follow_master()
       host.has_successor, host.stop_reason = reason ~= "stop", host.stop_reason or reason
       if not host.stop(tonumber(seconds)) and reason == "stop" then host.cluster.keep_connections() end
     end
-    if kind == "Q" or kind == "U" then return be_quiet(kind == "Q") end
+    if kind == "Y" then return common.spawn(describe, text) end
+    if kind == "Q" or kind == "U" then return be_quiet(kind == "Q", text ~= "" and text or nil) end
     require("clouds.worker_link").deliver(kind, text)
   end
   local function on_end()
@@ -214,6 +228,12 @@ local function follow_master()
   host.setenv("CLOUDS_CHANNEL", "")
   if host.is_worker and (os.getenv("CLOUDS_LISTEN") or "") ~= "" then host.listen_at = { "worker:" } end
   host.master_listens_at = host.is_worker and os.getenv("CLOUDS_LISTEN_AT") or nil
+end
+
+-- The admin endpoint; what it needs is loaded where one is asked for. False, and said why, when it cannot be.
+local function open_admin(command, options)
+  if not options.admin and not options.admin_token_file then return true end
+  return require("clouds.cli.admin").open(command, options)
 end
 
 --- Runs the pieces that make() gives, with these arguments, as a command that goes on until it is stopped.
@@ -230,7 +250,7 @@ function M.start(command, options, operands, argv, make, first_operand)
     if host.is_worker then host.cluster.tell("S") end
   end)
   require("clouds.node").stop_asked = function(_, drain) host.stop(drain) end
-  if not admin.open(command, options) then return host.finish(host.exit.ERROR) end
+  if not open_admin(command, options) then return host.finish(host.exit.ERROR) end
   host.tell_where()
   local limit = host.is_worker and tonumber(os.getenv "CLOUDS_WATCHDOG" or "")
   if limit then host.interrupt_after(limit) end

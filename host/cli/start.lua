@@ -87,67 +87,18 @@ local function check_file_options(options, operands)
   end
 end
 
--- What a master holds as long as it runs: its pidfile, and its name with the control socket. Or nil, why not, and the
--- code of the program.
-local function hold(app, pidfile)
-  local file, problem, code, control, runs
-  if pidfile then
-    file, problem, code = require("clouds.master.pidfile").take(pidfile)
-    if not file then return nil, problem, code end
-  end
-  control, problem, runs = require("clouds.master.control").open(app)
-  if control then
-    return function()
-      control.close()
-      if file then file.close() end
-    end
-  end
-  if file then file.close() end
-  return nil, problem, runs and host.exit.UNREACHABLE or host.exit.ERROR
+local function serve(plan, options, argv, log, of)
+  require("clouds.master.master").start(plan, log or require("clouds.master.log").new(), options, argv, of)
 end
 
--- Runs what the plan says; of is { path =, url =, manager = } when a file said it.
-local function serve(plan, log, options, of)
-  local release
-  local unfollow = of and function(done) of.manager:close(done) end or function(done) done() end
-  local function finish(code)
-    unfollow(function()
-      if release then release() end
-      log:close()
-      host.finish(code)
-    end)
-  end
-  local app = require("clouds.master.app").new(plan, log, finish)
-  require("clouds.master.systemd").follow(app)
-  if options.daemon then daemon.follow(app) end
-  local function fail(problem, code)
-    log:plain("clouds start: " .. problem)
-    finish(code)
-  end
-  local failure, wrong, files
-  release, failure, wrong = hold(app, options.pidfile or plan.pidfile)
-  if not release then return fail(failure, wrong) end
-  files, failure = log:prepare(plan)
-  if not files then return fail(failure, host.exit.USAGE) end
-  files.commit()
-  require("clouds.master.signals").follow(app)
-  if of then unfollow = require("clouds.master.file").follow(app, of.path, of.url, of.manager) end
-  app:start(function(problem, code)
-    if not problem then return end
-    app:emit("error", problem)
-    if not code then return log:own(("%s does not start: %s"):format(app.name, problem)) end
-    fail(problem, code)
-  end)
-end
-
-local function start_file(options, operands)
+local function start_file(options, operands, argv)
   local file = require "clouds.master.file"
   check_file_options(options, operands)
   local path, wrong = file.path(options.config)
   if not path then args.fail("start", "-c: %s", wrong) end
   local log, url = require("clouds.master.log").new(), require("clouds.options").default_url()
   file.run(path, url, log, function(plan, problem, manager)
-    if plan then return serve(plan, log, options, { path = path, url = url, manager = manager }) end
+    if plan then return serve(plan, options, argv, log, { path = path, url = url, manager = manager }) end
     local function finish()
       log:plain("clouds start: " .. problem)
       log:close()
@@ -162,17 +113,26 @@ local function check_file(file)
   args.fail("start", "cannot read the script %s; expected: clouds %s", file, M.command.usage)
 end
 
+-- In the place of another program, which was the master in this process: by what that knew, and not by the options.
+local function resume(text, argv)
+  local state, problem = require("clouds.master.state").decode(text)
+  if not state then args.fail("start", "cannot take over: %s", problem) end
+  require("clouds.master.master").resume(state, argv)
+end
+
 function M.main(options, operands, argv)
-  local script = operands[1]
+  local script, known, wrong = operands[1], host.cluster.inheritance()
+  if wrong then args.fail("start", "cannot take over: CLOUDS_UPGRADE: %s", wrong) end
+  if known then return resume(known, argv) end
   if not script and not options.config and not options.gateway then
     args.fail("start", "nothing given; expected: clouds %s", M.command.usage)
   end
   common.set_default_url("start", options)
   if options.daemon and not daemon.is_one() then return host.finish(daemon.start(argv)) end
-  if options.config then return start_file(options, operands) end
+  if options.config then return start_file(options, operands, argv) end
   check_file(options.library)
   if options.gateway then operands = as_gateways(options, operands) else check_file(script) end
-  serve(plan_of(options, operands), require("clouds.master.log").new(), options)
+  serve(plan_of(options, operands), options, argv)
 end
 
 return M

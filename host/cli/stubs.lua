@@ -1,4 +1,4 @@
--- Methods as code of other languages: functions with types, that call them; and as OpenAPI of a gateway.
+-- Methods as code of other languages: functions with types, that call them; as JSON Schema, and as OpenAPI.
 local words = require "clouds.cli.type_words"
 local M = {}
 
@@ -111,20 +111,6 @@ M["json-schema"] = function(methods)
   return json(all) .. "\n"
 end
 
-local function operation(method, schema)
-  local function content(of) return { ["application/json"] = { schema = of or {} } } end
-  return { post = { operationId = method.name, description = schema.doc,
-    requestBody = { required = true, content = content(schema.args) },
-    responses = { ["200"] = { description = "the results", content = content(schema.returns) },
-      default = { description = "an error", content = content({ type = "object", required = { "error" },
-        properties = { error = { type = "object" } } }) } } } }
-end
-
-function M.openapi(methods)
-  local paths = {}
-  for _, method in ipairs(methods) do paths["/call/" .. method.name] = operation(method, method.schema or {}) end
-  return json({ openapi = "3.1.0", info = { title = "clouds", version = require("clouds").version }, paths = paths })
-    .. "\n"
-end
+M.openapi = require("clouds.cli.openapi").text
 
 return M

@@ -4,6 +4,7 @@ local columns = require "clouds.cli.columns"
 local common = require "clouds.cli.common"
 local output = require "clouds.cli.output"
 local rates = require "clouds.cli.top_rates"
+local screen = require "clouds.cli.top_screen"
 local M = {}
 
 M.command = {
@@ -12,7 +13,8 @@ M.command = {
   summary = "Show which methods are called, how often and how fast, and what each server does.",
   text = "The servers themselves are asked, where their option admin allows it: \"local\", the default, over local:\n"
     .. "only, \"on\" also over Redis and etcd. Those whose option stats is on say it by method.\n"
-    .. "On a terminal: q quits; r, p, e, o and n order by rate, p99, errors, open and name.",
+    .. "On a terminal: q quits; r, p, e, o and n order by rate, p99, errors, open and name; the space bar pauses;\n"
+    .. "/ and a text show those methods and nodes that have it in their name, Enter ends the text, Escape shows all.",
   options = {
     { long = "delay", short = "d", value = "SECONDS", kind = "number", least = 0.1,
       help = "the time between two looks (default 1)" },
@@ -75,48 +77,6 @@ local function text_of(found, by)
   return table_of_methods(found.methods) .. "\n" .. table_of_nodes(found.nodes)
 end
 
----- on a terminal ----
-
--- The lines and columns of the terminal at standard output; nil: not known.
-local function size_of(uv)
-  local tty = uv.new_tty(1, false)
-  if not tty then return nil end
-  local width, height = tty:get_winsize()
-  tty:close()
-  return height, width
-end
-
--- No more than the screen has.
-local function cut(text, height, width)
-  if not height or height < 2 then return text end
-  local lines = {}
-  for line in text:gmatch("[^\n]*\n") do
-    if #lines == height - 1 then break end
-    lines[#lines + 1] = #line > width and line:sub(1, width - 1) .. "\n" or line
-  end
-  return table.concat(lines)
-end
-
-local keys = { r = "rate", p = "p99", e = "errors", o = "open", n = "name" }
-
--- Reads keys: `on_order` for those of an order, `on_quit` for the end. Gives what puts the terminal back.
-local function read_keys(uv, on_order, on_quit)
-  local tty = uv.new_tty(0, true)
-  if not tty then return function() end end
-  tty:set_mode(1)
-  tty:read_start(function(_, text)
-    for key in (text or "q"):gmatch(".") do
-      if keys[key] then on_order(keys[key]) end
-      if key == "q" or key == "\3" then return on_quit() end
-    end
-  end)
-  return function()
-    tty:read_stop()
-    uv.tty_reset_mode()
-    if not tty:is_closing() then tty:close() end
-  end
-end
-
 ---- the command ----
 
 -- Shows it; false: the output is gone.
@@ -126,27 +86,35 @@ local function show(found, view)
     found.methods, found.nodes = clouds.array(found.methods), clouds.array(found.nodes)
     return output.write(output.json(found), "\n")
   end
-  local text = text_of(found, view.by)
+  local wanted = screen.filtered(found, view)
+  local text = text_of(wanted, view.by)
   if options.once then return output.write(text) end
-  local head = ("%s  %d methods, %d nodes, by %s\n"):format(os.date("%H:%M:%S"), #found.methods, #found.nodes, view.by)
-  if not view.is_screen then return output.write(head, text) end
-  local height, width
-  if view.uv then height, width = size_of(view.uv) end
-  return output.write("\27[H\27[2J", cut(head .. text, height, width))
+  return screen.draw(wanted, view, text)
 end
 
-local function watch(monitor, view, first, limit)
-  local options, before = view.options, first
+-- While it is paused nobody is asked, what comes of an earlier look is not shown, and what happened then is not shown
+-- as of the time between two looks.
+local function look_again(monitor, view, before, limit)
+  if view.is_paused then return nil end
+  local now, problem = rates.look(monitor, limit)
+  if view.is_paused then return nil end
+  if not now then return before, problem end
+  if before then view.found = rates.between(before, now) end
+  return now
+end
+
+local function watch(monitor, view, before, limit)
+  local options = view.options
   while true do
     require("clouds").sleep(options.delay or 1)
-    local now, problem = rates.look(monitor, limit)
-    if now then
-      if not show(rates.between(before, now), view) then return common.ERROR end
-      before = now
-    elseif options.once then
+    local problem
+    before, problem = look_again(monitor, view, before, limit)
+    if problem and options.once then
       return common.fail(problem)
-    else
+    elseif problem then
       io.stderr:write(("clouds top: %s\n"):format(output.plain(problem.message)))
+    elseif view.found and not show(view.found, view) then
+      return common.ERROR
     end
     if options.once then return common.OK end
   end
@@ -164,13 +132,15 @@ local function open_screen(view)
   if not has_luv then return end
   view.uv = uv
   if host.is_terminal(0) then
-    restore = read_keys(uv, function(by) view.by = by end, function() host.stop(0) end)
+    restore = screen.read_keys(uv, view, function()
+      if view.found then show(view.found, view) end
+    end, function() host.stop(0) end)
   end
 end
 
 function M.main(options)
   common.command("top", options, function()
-    local view = { options = options, by = options.by or "rate" }
+    local view = { options = options, by = options.by or "rate", filter = "", types = false, is_paused = false }
     local monitor, limit = common.open("top", "monitor", { direct = false }), options.timeout or 10
     common.fail_fast(monitor)
     local stop_limit = common.limit(limit, monitor)

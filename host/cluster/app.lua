@@ -1,8 +1,10 @@
 -- The application of `clouds start`: its groups, and what is done with all of them together.
 local host = require "clouds.host"
 local loop = require "clouds.loop"
+local Endpoint = require "clouds.master.endpoint"
 local library = require "clouds.master.library"
 local listeners = require "clouds.master.listeners"
+local output = require "clouds.cli.output"
 local Change = require "clouds.master.replan"
 local Group = require "clouds.master.group"
 local spawn = require "clouds.master.spawn"
@@ -13,11 +15,13 @@ App.__index = App
 local LOOK = 0.02 -- seconds between two looks whether all connections have been given
 
 --- Of a plan: { name =, url =, groups = list of settings }. log: where its lines go. on_end(code): it has stopped, and
--- who asked for that has been told.
-function App.new(plan, log, on_end)
+-- who asked for that has been told. asked: what the command line says of its admin endpoint.
+function App.new(plan, log, on_end, asked)
   local self = setmetatable({ name = plan.name, url = plan.url, plan = plan, log = log, state = "starting",
     begun = loop.now(), groups = {}, listeners = {}, hooks = {},
-    leaving = {}, on_end = on_end }, App)
+    leaving = {}, on_end = on_end, reloads = { ok = 0, failed = 0 }, paused = {},
+    cut_off = 0 }, App)
+  self.endpoint = Endpoint.new(self, asked)
   for i, settings in ipairs(plan.groups) do self.groups[i] = Group.new(self, settings) end
   return self
 end
@@ -212,6 +216,8 @@ function App:reload_again()
   local function ended(problem, groups)
     timer:stop()
     self.is_reloading, self.late = false, nil
+    local result = problem and "failed" or "ok"
+    self.reloads[result] = self.reloads[result] + 1
     if problem then
       self.log:own(("reload failed, what served before goes on: %s"):format(problem))
     else
@@ -229,12 +235,38 @@ end
 
 ---- quiet ----
 
---- Takes no connections and no requests of callers any more, and serves what is open; or begins again.
+-- The names of those that cannot be kept from accepting, in order; nil: there are none.
+local function names_of_accepting(self)
+  local names = {}
+  for _, group in ipairs(self.groups) do
+    for worker in pairs(group.workers) do
+      if worker.accepts then names[#names + 1] = worker.name end
+    end
+  end
+  table.sort(names)
+  return names[1] and names
+end
+
+--- Takes no connections and no requests of callers any more, and serves what is open; or begins again. Whether it may
+-- be said now, and the names of workers that go on accepting all the same, if there are any.
 function App:be_quiet(yes)
   if self.state ~= "ready" and self.state ~= "quiet" then return false end
   self.state = yes and "quiet" or "ready"
+  if not yes then self.paused = {} end
   for _, group in ipairs((library.without(self.groups))) do group:be_quiet(yes) end
-  self.log:own(("%s is %s"):format(self.name, self.state))
+  local names = yes and names_of_accepting(self) or nil
+  local but = names and (", but for %s: who accepts by itself goes on"):format(table.concat(names, ", ")) or ""
+  self.log:own(("%s is %s%s"):format(self.name, self.state, but))
+  return true, names
+end
+
+--- Callers choose others for a method, of workers that are started later, too; or these again, which be_quiet(false)
+--- does for all methods.
+function App:pause_method(method, yes)
+  if self.state ~= "ready" and self.state ~= "quiet" then return false end
+  self.paused[method] = yes or nil
+  for _, group in ipairs((library.without(self.groups))) do group:pause_method(method, yes) end
+  self.log:own(("method %s is %s"):format(output.plain(method), yes and "paused" or "resumed"))
   return true
 end
 
@@ -285,6 +317,11 @@ end
 function App:remove(group)
   self.log:own(("group %s is in the plan no longer: it ends"):format(group.name))
   close_listeners(self, group)
+  self:let_go(group)
+end
+
+--- It ends in order, and nothing of it is known any more then.
+function App:let_go(group)
   self.leaving[group] = true
   stop_group(group, function()
     self.leaving[group] = nil

@@ -1,5 +1,5 @@
-/* The page that a worker shares with its master. It is sealed: a worker that cut it short would end the master by SIGBUS
- * otherwise. */
+/* The page that a worker shares with its master. It is sealed: a worker that cut it short would end the master by
+ * SIGBUS otherwise. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 
 static host_board nobody_reads;
 static host_board *mine = &nobody_reads;
+static void (*on_turn)(uint64_t ns);
 static uv_prepare_t before_waiting;
 static uv_check_t after_waiting;
 
@@ -32,6 +33,16 @@ int host_board_create(host_board **out)
     int problem = errno;
     close(fd);
     return errno = problem, -1;
+}
+
+/* One of a version with less has zeros behind its end, up to the end of the page. */
+host_board *host_board_map(int fd)
+{
+    struct stat found;
+    host_board *board = fstat(fd, &found) == 0 && found.st_size > 0 ? map(fd) : NULL;
+    if (!board || (board->version > 0 && board->version <= CLOUDS_BOARD_VERSION)) return board;
+    host_board_free(board);
+    return errno = EINVAL, NULL;
 }
 
 void host_board_free(host_board *board)
@@ -56,6 +67,7 @@ void host_board_idle(void)
     if (mine == &nobody_reads) return;
     uint64_t lag = mine->busy_since ? uv_hrtime() - mine->busy_since : 0;
     if (lag > mine->lag_most) host_board_write(&mine->lag_most, lag);
+    if (lag && on_turn) on_turn(lag);
     mine->doing[0] = 0;
     host_board_write(&mine->busy_since, 0);
 }
@@ -95,6 +107,15 @@ void host_board_watch(uv_loop_t *loop)
     uv_check_start(&after_waiting, on_after_waiting);
     uv_unref((uv_handle_t *)&before_waiting);
     uv_unref((uv_handle_t *)&after_waiting);
+}
+
+void host_board_follow(uv_loop_t *loop, void (*hook)(uint64_t ns))
+{
+    static host_board own; /* of a process without a master */
+    on_turn = hook;
+    if (mine != &nobody_reads) return;
+    mine = &own;
+    host_board_watch(loop);
 }
 
 host_board *host_board_mine(void)

@@ -198,18 +198,20 @@ static void end(host_channel *channel)
 
 static void read_messages(host_channel *channel, int most)
 {
-    for (int i = 0; i < most && !channel->closing; i++) {
+    int i = 0;
+    for (; i < most && !channel->closing; i++) {
         host_channel_message message;
         ssize_t size;
         int result = read_message(channel, &message, &size);
         if (result < 0) end(channel);
-        if (result <= 0) return;
+        if (result <= 0) break;
         message.type = incoming[0];
         message.body = incoming + 1;
         message.size = size ? (size_t)size - 1 : 0;
         if (size) channel->hooks.message(channel->hooks.self, &message);
         close_all(message.fds, message.fd_count);
     }
+    if (i && channel->hooks.paused && !channel->closing) channel->hooks.paused(channel->hooks.self);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -250,4 +252,22 @@ void host_channel_close(host_channel *channel)
     while (channel->first) drop_first(channel);
     uv_close((uv_handle_t *)&channel->poll, on_closed);
     close(channel->fd);
+}
+
+/* ---- for another program in the place of this one */
+
+int host_channel_fd(const host_channel *channel)
+{
+    return channel->fd;
+}
+
+void host_channel_waiting(const host_channel *channel, void (*hook)(void *self, const host_channel_message *message),
+                          void *self)
+{
+    for (const waiting *w = channel->first; w; w = w->next) {
+        host_channel_message m = {
+            .type = w->bytes[0], .body = w->bytes + 1, .size = w->size - 1, .fd_count = w->fd_count};
+        memcpy(m.fds, w->fds, sizeof m.fds);
+        hook(self, &m);
+    }
 }

@@ -38,6 +38,7 @@ typedef struct host_channel_hooks {
     void *self;
     void (*message)(void *self, host_channel_message *message);
     void (*ended)(void *self); /* the other end is gone: once, and nothing after it */
+    void (*paused)(void *self); /* NULL, or called behind messages that came together */
 } host_channel_hooks;
 
 /* Two ends that are closed by exec. 0 or -1, errno. */
@@ -59,6 +60,11 @@ void host_channel_read_now(host_channel *channel);
 /* Ends it; no hook is called any more. May be called in a hook. */
 void host_channel_close(host_channel *channel);
 
+int host_channel_fd(const host_channel *channel);
+/* Calls the hook with each message that waits to be sent, in order. */
+void host_channel_waiting(const host_channel *channel, void (*hook)(void *self, const host_channel_message *message),
+                          void *self);
+
 /* ---- board.c: what a worker says of itself */
 
 /* Written by the worker, but for what it is told; read by the master at any time. */
@@ -66,6 +72,8 @@ typedef clouds_board host_board;
 
 /* A page that keeps its size: its descriptor, and where it is mapped. -1: errno. */
 int host_board_create(host_board **out);
+/* Maps one that is there. NULL: it is no board. */
+host_board *host_board_map(int fd);
 void host_board_free(host_board *board);
 
 /* In a worker: maps the page of the master. -1: it is no board. */
@@ -77,6 +85,9 @@ void host_board_watch(uv_loop_t *loop);
 void host_board_busy(void);
 /* No more will run in this turn: for who runs code when the loop is about to wait. */
 void host_board_idle(void);
+
+/* Calls the hook with how long the loop was busy, each time before it waits; in a process without a master, too. */
+void host_board_follow(uv_loop_t *loop, void (*hook)(uint64_t ns));
 
 /* Notes what is begun: a method, or a path. */
 void host_board_doing(const char *text, size_t size);
@@ -186,27 +197,6 @@ int host_notify_listener(int index, char *name, size_t size);
 typedef struct host_dispatch host_dispatch;
 typedef struct host_target host_target; /* a worker that is given connections */
 
-enum {
-    HOST_DISPATCH_WINDOW = 8, /* connections given to a worker that it has not acknowledged */
-    HOST_CONNECTION_BACK = 1, /* flag: it was with a worker before, which has read nothing that it has not answered */
-    HOST_CONNECTION_KEPT = 2, /* flag, of 'H' alone: the worker had acknowledged it */
-};
-
-/* The body of a message 'C', one descriptor beside it; and of 'H', with which a worker gives it back. A worker answers
- * each 'C' in order: 'A' when it has the connection, 'H' when it takes none any more, 'N' when it came without. Later it
- * may give one back by 'H' when it drains. */
-typedef struct host_connection_message {
-    uint16_t listener;
-    uint16_t flags;
-} host_connection_message;
-
-/* The body of 'O', a listener beside it, of which the worker accepts itself, and of 'K', by which it closes it again. */
-typedef struct host_shared_message {
-    uint16_t listener;
-    uint16_t unused;
-    uint32_t connections; /* at most, open at once */
-} host_shared_message;
-
 typedef struct host_dispatch_options {
     double hold;          /* seconds that connections wait while no worker is ready */
     const char *gone;     /* what they are sent then */
@@ -233,7 +223,7 @@ void host_dispatch_unlisten(host_dispatch *dispatch, unsigned listener);
 /* Connections wait in the kernel, without a limit of ours. */
 void host_dispatch_pause(host_dispatch *dispatch, bool paused);
 /* Gives a connection that a worker gave back to another; takes `fd` over. */
-void host_dispatch_give(host_dispatch *dispatch, int fd, host_connection_message about);
+void host_dispatch_give(host_dispatch *dispatch, int fd, clouds_channel_connection about);
 host_dispatch_counts host_dispatch_count(const host_dispatch *dispatch);
 
 /* Channel and board stay the caller's, and live as long as the target. It is given nothing before it is ready. */
@@ -246,6 +236,16 @@ double host_target_silent(const host_target *target);
 void host_target_refuse(host_target *target);
 /* What it has not acknowledged is given to others. */
 void host_target_remove(host_target *target);
+
+/* dispatch_state.c: for another program that takes the place of this one. The descriptors that are shown stay here. */
+
+typedef void (*host_connection_hook)(void *self, int fd, clouds_channel_connection about);
+void host_dispatch_each_held(const host_dispatch *dispatch, host_connection_hook hook, void *self);
+void host_target_each_copy(const host_target *target, host_connection_hook hook, void *self);
+bool host_target_is_ready(const host_target *target);
+/* It was given this connection, and has not acknowledged it; takes `fd` over. false: it cannot have so many. */
+bool host_target_restore(host_target *target, int fd, clouds_channel_connection about);
+void host_dispatch_restore(host_dispatch *dispatch, const host_dispatch_counts *counts);
 
 /* ---- lines.c: what a child writes */
 
@@ -260,6 +260,17 @@ host_lines *host_lines_open(uv_loop_t *loop, int fd, host_lines_hook hook, void 
 /* What is there already, as after the end of the child. */
 void host_lines_read_now(host_lines *lines);
 void host_lines_close(host_lines *lines);
+
+typedef struct host_lines_state {
+    int fd;
+    const char *text; /* the beginning of a line */
+    size_t size;
+    bool skips; /* the rest of a line that was too long */
+} host_lines_state;
+
+host_lines_state host_lines_look(const host_lines *lines);
+/* Goes on with a line of that state. */
+void host_lines_resume(host_lines *lines, const char *text, size_t size, bool skips);
 
 /* ---- log_file.c: a file for lines, which is put aside when it is large. All of it may wait for the disk */
 
@@ -304,8 +315,9 @@ uint64_t host_sink_lost(host_sink *sink);
 host_log_problem host_sink_problem(host_sink *sink);
 /* Opens the file again, some time later. */
 void host_sink_reopen(host_sink *sink);
-/* Gives what waits `seconds` to be written; what takes longer is still tried as long as the process runs. */
-void host_sink_close(host_sink *sink, double seconds);
+/* Waits until all is written, or nothing was for `patience` seconds, but no longer than `most`; what takes longer is still
+ * tried as long as the process runs. How many records that are. */
+uint64_t host_sink_close(host_sink *sink, double patience, double most);
 
 /* ---- lock.c: a file that one process holds */
 
@@ -318,7 +330,9 @@ void host_lock_folders(const char *path);
 
 /* ---- reap.c: the end of children, each the leader of a process group, which ends with it */
 
-typedef void (*host_reap_hook)(void *self, pid_t pid, int status); /* status as waitpid gives it */
+enum { HOST_REAP_UNKNOWN = -1 }; /* somebody else was told how it has ended */
+
+typedef void (*host_reap_hook)(void *self, pid_t pid, int status); /* status as waitpid gives it, or unknown */
 
 /* Calls the hook, in the loop, when `pid` has ended. 0 or -1: no memory. */
 int host_reap(uv_loop_t *loop, pid_t pid, host_reap_hook hook, void *self);

@@ -23,7 +23,7 @@ enum {
 
 static bool can_take(const host_target *t)
 {
-    return t->is_ready && !t->is_short && t->copy_count < HOST_DISPATCH_WINDOW &&
+    return t->is_ready && !t->is_short && t->copy_count < CLOUDS_CHANNEL_WINDOW &&
            host_board_read(&t->board->open) + t->copy_count < t->dispatch->options.connections;
 }
 
@@ -102,21 +102,21 @@ static void pause_for(host_dispatch *d)
 }
 
 /* A worker whose channel takes nothing more will be told to be gone; until then it is given nothing. */
-static bool give(host_target *t, int fd, host_connection_message about)
+static bool give(host_target *t, int fd, clouds_channel_connection about)
 {
-    if (host_channel_send(t->channel, 'C', &about, sizeof about, &fd, 1) != 0) {
+    if (host_channel_send(t->channel, CLOUDS_CHANNEL_CONNECTION, &about, sizeof about, &fd, 1) != 0) {
         t->is_short = true;
         pause_for(t->dispatch);
         return false;
     }
     if (t->copy_count == 0) t->silent_since = uv_hrtime();
-    unsigned at = (t->first_copy + t->copy_count++) % HOST_DISPATCH_WINDOW;
+    unsigned at = (t->first_copy + t->copy_count++) % CLOUDS_CHANNEL_WINDOW;
     t->copies[at] = (held_connection){.fd = fd, .about = about};
     t->dispatch->counts.given++;
     return true;
 }
 
-static bool give_to_somebody(host_dispatch *d, int fd, host_connection_message about)
+static bool give_to_somebody(host_dispatch *d, int fd, clouds_channel_connection about)
 {
     for (host_target *t; (t = choose(d)) != NULL;)
         if (give(t, fd, about)) return true;
@@ -176,7 +176,7 @@ static void refuse_one(host_dispatch *d, int listening)
 static bool accept_one(listener *l)
 {
     host_dispatch *d = l->dispatch;
-    host_connection_message about = {.listener = (uint16_t)l->number};
+    clouds_channel_connection about = {.listener = (uint16_t)l->number};
     int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE) refuse_one(d, l->fd);
@@ -200,7 +200,7 @@ static void on_waiting(uv_poll_t *poll, int status, int events)
 /* A client between two requests would take what it is told for the answer to the next. */
 static void end_held(host_dispatch *d, held_connection held)
 {
-    if (held.about.flags & HOST_CONNECTION_BACK) close(held.fd);
+    if (held.about.flags & CLOUDS_CONNECTION_BACK) close(held.fd);
     else host_dispatch_say_gone(d, held.fd);
 }
 
@@ -217,9 +217,9 @@ static void on_hold_over(uv_timer_t *timer)
 static bool send_listener(host_target *t, char type, const listener *l)
 {
     uint64_t most = t->dispatch->options.connections;
-    host_shared_message about = {.listener = (uint16_t)l->number};
+    clouds_channel_listener about = {.listener = (uint16_t)l->number};
     about.connections = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
-    return host_channel_send(t->channel, type, &about, sizeof about, &l->fd, type == 'O') == 0;
+    return host_channel_send(t->channel, type, &about, sizeof about, &l->fd, type == CLOUDS_CHANNEL_LISTENER) == 0;
 }
 
 /* A worker that cannot be told yet is told after a pause; to get a listener twice does no harm. */
@@ -227,7 +227,7 @@ static void share(host_target *t, bool yes)
 {
     bool is_told = true;
     for (const listener *l = t->dispatch->listeners; l; l = l->next)
-        if (!send_listener(t, yes ? 'O' : 'K', l)) is_told = false;
+        if (!send_listener(t, yes ? CLOUDS_CHANNEL_LISTENER : CLOUDS_CHANNEL_UNLISTEN, l)) is_told = false;
     t->shares = yes && is_told;
     if (yes && !is_told) pause_for(t->dispatch);
 }
@@ -270,7 +270,7 @@ void host_dispatch_pause(host_dispatch *d, bool paused)
     host_dispatch_update(d);
 }
 
-void host_dispatch_give(host_dispatch *d, int fd, host_connection_message about)
+void host_dispatch_give(host_dispatch *d, int fd, clouds_channel_connection about)
 {
     keep_held(d, (held_connection){.fd = fd, .about = about});
     host_dispatch_update(d);
@@ -315,7 +315,7 @@ void host_dispatch_unlisten(host_dispatch *d, unsigned number)
         listener *l = *at;
         if (l->number != number) continue;
         for (host_target *t = d->targets; t; t = t->next)
-            if (t->shares) send_listener(t, 'K', l);
+            if (t->shares) send_listener(t, CLOUDS_CHANNEL_UNLISTEN, l);
         while (accept_one(l)) continue;
         *at = l->next;
         close_listener(l);
@@ -343,7 +343,7 @@ void host_target_ready(host_target *t, bool is_ready)
 static held_connection take_copy(host_target *t)
 {
     held_connection copy = t->copies[t->first_copy];
-    t->first_copy = (t->first_copy + 1) % HOST_DISPATCH_WINDOW;
+    t->first_copy = (t->first_copy + 1) % CLOUDS_CHANNEL_WINDOW;
     t->copy_count--;
     return copy;
 }

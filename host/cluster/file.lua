@@ -4,9 +4,9 @@ local Manager = require "clouds.master.manager"
 local values = require "clouds.master.plan_values"
 local M = {}
 
--- The folder that this program was started in, by the name it was entered by: what a symbolic link in that leads to may
--- be another one at the next reload.
-local function folder_here()
+--- The folder that this program was started in, by the name it was entered by: what a symbolic link in that leads to
+--- may be another one at the next reload.
+function M.folder_here()
   local named, real = os.getenv "PWD", host.real_path(".")
   if named and named:sub(1, 1) == "/" and host.real_path(named) == real then return named end
   return real
@@ -14,7 +14,7 @@ end
 
 --- The absolute path of the file; or nil and why it is not run.
 function M.path(file)
-  local path = file:sub(1, 1) == "/" and file or folder_here() .. "/" .. file
+  local path = file:sub(1, 1) == "/" and file or M.folder_here() .. "/" .. file
   if not host.is_file(path) then return nil, ("there is no file %s"):format(path) end
   if host.is_unsafe(path) then
     return nil, ("everybody may write %s, so root does not run it: chmod o-w %s"):format(path, path)
@@ -50,22 +50,44 @@ local function tell(manager, event, ...)
   manager:tell(event, { group = group, index = index, pid = pid, code = code, signal = signal, text = text })
 end
 
---- Ties an application to its file: that hears of the events, and a reload makes a new plan of it. Gives a function
---- that ends that.
+local File = {}
+File.__index = File
+
+local function on_command_for(app)
+  return function(command) on_command_of(app, command) end
+end
+
+--- Ties an application to its file: that hears of the events, and a reload makes a new plan of it.
 function M.follow(app, path, url, manager)
-  local function on_command(command) on_command_of(app, command) end
-  manager.on_command = on_command
-  app:on_event(function(event, ...) tell(manager, event, ...) end)
+  local self = setmetatable({ path = path, url = url, manager = manager }, File)
+  manager.on_command = on_command_for(app)
+  app:on_event(function(event, ...) tell(self.manager, event, ...) end)
+  app.file = self
   app.planner = function(done)
     M.run(path, url, app.log, function(plan, problem, new)
       done(plan, problem, function(is_taken)
         local other = new
-        if is_taken then manager, other = new, manager end
+        if is_taken then self.manager, other = new, self.manager end
         if other then other:close() end
       end)
-    end, on_command)
+    end, on_command_for(app))
   end
-  return function(done) manager:close(done) end
+end
+
+--- For M.resume.
+function File:state()
+  return { path = self.path, url = self.url, manager = self.manager:state() }
+end
+
+--- The same with the manager that another program has started.
+function M.resume(app, state)
+  M.follow(app, state.path, state.url, Manager.resume({ file = state.path, url = state.url, log = app.log },
+    state.manager))
+end
+
+--- It hears of nothing any more; done() when its manager has ended.
+function File:close(done)
+  self.manager:close(done)
 end
 
 return M

@@ -19,7 +19,8 @@ local RETIRING = 8 -- workers for each that may be replaced at a time
 --- settings: of the group in the plan of the application.
 function Group.new(app, settings)
   local self = setmetatable({ app = app, name = settings.name, slots = {}, workers = {}, generation = 0,
-    failures = {} }, Group)
+    failures = {}, restarts = { failed = 0, hung = 0, ended = 0, replaced = 0 },
+    past = { accepted = 0, requests = 0, errors = 0 } }, Group)
   self.token = Token.new(function(worker) worker.process:send("T") end)
   self:apply(settings)
   return self
@@ -53,10 +54,15 @@ function Group:listeners()
   return self.next_listeners or self.app.listeners[self.name] or {}
 end
 
---- Where that is, with blanks between.
+--- Where that is, each once, with blanks between.
 function Group:addresses()
-  local list = { unpack(self.settings.listen or {}) }
-  for _, listener in ipairs(self.app.listeners[self.name] or {}) do list[#list + 1] = listener.address end
+  local list, has = {}, {}
+  local function add(address)
+    if not has[address] then list[#list + 1] = address end
+    has[address] = true
+  end
+  for _, address in ipairs(self.settings.listen or {}) do add(address) end
+  for _, listener in ipairs(self.app.listeners[self.name] or {}) do add(listener.address) end
   return table.concat(list, " ")
 end
 
@@ -144,6 +150,9 @@ function Group:is_ready(worker)
   self.app.log:own(("worker %s ready in %d ms, generation %d"):format(worker.name, (loop.now() - worker.begun) * 1000,
     worker.generation))
   if self.is_quiet then worker:be_quiet(true) end
+  if not library.is_one(self) then
+    for method in pairs(self.app.paused) do worker:be_quiet(true, method) end
+  end
   self.app:emit("worker_ready", self.name, worker.index, worker.pid, worker.generation)
   local new, slot = self.coming, self.slots[worker.index]
   if slot and slot.coming == worker then
@@ -203,10 +212,18 @@ local function note_end(self, worker, before, code)
   if self.is_stopping then self.app.had_to_kill = true end
 end
 
+-- What is counted by its board belongs to the group from now on.
+local function add_to_past(self, worker)
+  local board = worker.process:board()
+  for name, sum in pairs(self.past) do self.past[name] = sum + board[name] end
+end
+
 function Group:has_ended(worker, before, code)
   local is_stopping = self.is_stopping -- a stop that begins in here looks by itself whether all have ended
   self.workers[worker] = nil
   self.token:forget(worker)
+  add_to_past(self, worker)
+  self.app.endpoint:has_ended(worker)
   note_end(self, worker, before, code)
   local new, slot = self.coming, self.slots[worker.index]
   if new and new.workers[worker.index] == worker then
@@ -269,6 +286,12 @@ function Group:hangs(worker, text)
   if slot and slot.worker == worker and not library.is_alone(self) then slot:hangs(worker) end
 end
 
+--- Whether another is about to take the place of this worker.
+function Group:is_replacing(worker)
+  local slot = self.slots[worker.index]
+  return slot ~= nil and slot.worker == worker and not slot.given_up and (slot.coming or slot.timer) ~= nil
+end
+
 --- There are to be `count` workers: more are started, or those that are too many drain.
 function Group:scale(count)
   self.count = count
@@ -307,6 +330,11 @@ function Group:be_quiet(yes)
   self.is_quiet = yes
   if self.dispatch then self.dispatch:pause(yes) end
   for worker in pairs(self.workers) do worker:be_quiet(yes) end
+end
+
+--- The same for one method.
+function Group:pause_method(method, yes)
+  for worker in pairs(self.workers) do worker:be_quiet(yes, method) end
 end
 
 function Group:ready_count()

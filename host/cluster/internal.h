@@ -7,7 +7,7 @@
 typedef struct held_connection {
     struct held_connection *next;
     int fd;
-    host_connection_message about;
+    clouds_channel_connection about;
 } held_connection;
 
 struct host_target {
@@ -19,7 +19,7 @@ struct host_target {
     bool is_ready, is_short; /* is_short: it gets none until the pause is over */
     unsigned first_copy, copy_count;
     uint64_t silent_since; /* nanoseconds of the steady clock: it has something to acknowledge, and has not */
-    held_connection copies[HOST_DISPATCH_WINDOW]; /* of what it has not acknowledged, a ring */
+    held_connection copies[CLOUDS_CHANNEL_WINDOW]; /* of what it has not acknowledged, a ring */
 };
 
 typedef struct listener {

@@ -1,10 +1,10 @@
 -- What can be said of an application and of its groups: every key, with its type, its default and its meaning. The plan
 -- is checked by it; the options of `clouds start` are made of it, and the tables in docs/HOST.md (tools/host_keys.py).
 --
--- A key is { name, kind, default =, least =, most =, choices =, shown =, help =, option =, later = }. `kind` is how its
+-- A key is { name, kind, default =, least =, most =, choices =, shown =, help =, option = }. `kind` is how its
 -- value is read (plan_values.lua); `shown` the default as documentation says it, where it is no plain value; `option`
 -- makes it an option of `clouds start`, with that word for its value; true: an option --no-..., which `without`
--- explains. `later`: nothing follows from it in this version, so that it is refused.
+-- explains.
 local M = {}
 
 M.master = {
@@ -21,7 +21,10 @@ M.master = {
   { "reload_timeout", "number", default = 120, least = 0.01,
     help = "seconds that a reload may take: then it has failed, and what served before goes on" },
   { "log", "settings", shown = "see below", help = "what becomes of the lines of the workers: a table" },
-  { "admin", "text", later = true, help = "where the state of the application is answered by HTTP" },
+  { "admin", "text", option = "ADDRESS", help = "where supervisors ask for its state, and browsers see it, by HTTP: "
+    .. "`unix:PATH` or `127.0.0.1:PORT`; see [the admin endpoint](#the-admin-endpoint)" },
+  { "admin_token_file", "text", option = "FILE", help = "a file whose first line is the token that is asked for there; "
+    .. "a port must have one" },
   { "url", "text", shown = "`--url`", help = "of the cluster, for the scripts" },
 }
 
@@ -122,7 +125,7 @@ end
 --- Adds the defaults of what these settings do not say; gives them.
 function M.with_defaults(settings, keys)
   for _, key in ipairs(keys) do
-    if settings[key[1]] == nil and not key.later then settings[key[1]] = key.default end
+    if settings[key[1]] == nil then settings[key[1]] = key.default end
   end
   return settings
 end
@@ -134,7 +137,7 @@ function M.command_options()
   local options = {}
   for _, keys in ipairs { M.master, M.log, M.group } do
     for _, key in ipairs(keys) do
-      if key.option and not key.later then
+      if key.option then
         local is_count = key[2] == "count" or key[2] == "number"
         local default = type(key.default) == "string" and key.default
           or key.default ~= nil and ("%.14g"):format(tonumber(key.default) or 0) or key.shown
@@ -172,10 +175,8 @@ function M.markdown()
   local function put(title, keys)
     lines[#lines + 1] = ("| key of %s | type | default | meaning |\n|---|---|---|---|"):format(title)
     for _, key in ipairs(keys) do
-      if not key.later then
-        local type_text = (kinds[key[2]] or key[2]) .. range_of(key)
-        lines[#lines + 1] = ("| `%s` | %s | %s | %s |"):format(key[1], type_text, default_of(key), key.help)
-      end
+      local type_text = (kinds[key[2]] or key[2]) .. range_of(key)
+      lines[#lines + 1] = ("| `%s` | %s | %s | %s |"):format(key[1], type_text, default_of(key), key.help)
     end
     lines[#lines + 1] = ""
   end

@@ -47,6 +47,10 @@ function M.problem(plan)
   end
 end
 
+function M.is_one(group)
+  return group.name == M.NAME
+end
+
 --- Whether a group is a library of which there must not be two at a time.
 function M.is_alone(group)
   return group.name == M.NAME and group.settings.overlap ~= true

@@ -97,3 +97,15 @@ void host_lines_close(host_lines *l)
     uv_close((uv_handle_t *)&l->poll, on_closed);
     close(l->fd);
 }
+
+host_lines_state host_lines_look(const host_lines *l)
+{
+    return (host_lines_state){l->fd, l->text, l->len, l->skips};
+}
+
+void host_lines_resume(host_lines *l, const char *text, size_t size, bool skips)
+{
+    l->len = size < sizeof l->text ? size : sizeof l->text - 1;
+    memcpy(l->text, text, l->len);
+    l->skips = skips;
+}

@@ -115,6 +115,31 @@ function M.dispatch(settings, list)
   return dispatch
 end
 
+--- For resume: what of a dispatch another program has to know.
+function M.state(dispatch)
+  return { held = dispatch:held(), counts = dispatch:counts() }
+end
+
+--- The dispatch of the program before this one. What it held is given to somebody by M.give_held.
+function M.resume(settings, list, state, is_paused)
+  local dispatch = M.dispatch(settings)
+  if is_paused then dispatch:pause(true) end
+  dispatch:restore(state.counts)
+  for _, listener in ipairs(list or {}) do dispatch:listen(listener.descriptor, listener.number) end
+  return dispatch
+end
+
+--- A process of that goes on to be given connections; target: of process:state.
+function M.resume_target(dispatch, process, target)
+  if not dispatch or not target then return end
+  process:take(dispatch, target.is_ready)
+  process:restore(target.copies)
+end
+
+function M.give_held(dispatch, state)
+  for _, each in ipairs(state.held) do dispatch:hold(each.descriptor, each.listener, each.flags) end
+end
+
 --- The same dispatch by other settings.
 function M.change(dispatch, settings)
   dispatch:change(options_of(settings))

@@ -2,14 +2,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/cluster/cluster.h"
+
+enum { LOOKS = 200, LOOK_NS = 1000 * 1000 }; /* at what the holder of the lock says of itself */
 
 /* Who ends may remove it between our open and our lock: then what we hold is no longer the file of that name. */
 static bool is_still(const char *path, int fd)
@@ -32,23 +36,32 @@ static int hold(int fd)
     if (!S_ISREG(found.st_mode)) return errno = EINVAL, -1;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) return -1;
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) return -1;
-    return 0;
+    errno = EIO; /* of a write of less */
+    return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n ? 0 : -1;
+}
+
+/* Who has just got the lock has not written yet who it is: what is there is nothing, or a process that was killed. One
+ * that cannot be seen from here (another namespace of pids) is believed after a while. */
+static bool says_who(long pid, int looks)
+{
+    bool is_there = pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+    return is_there || looks == LOOKS;
 }
 
 int host_lock_take(const char *path, int mode, long *holder)
 {
-    for (;;) {
+    static const struct timespec pause = {.tv_nsec = LOOK_NS};
+    *holder = 0;
+    for (int looks = 0;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, (mode_t)mode);
         if (fd < 0) return -1;
-        if (hold(fd) != 0) {
-            int problem = errno;
-            *holder = problem == EWOULDBLOCK ? read_pid(fd) : 0;
-            close(fd);
-            return errno = problem, -1;
-        }
-        if (is_still(path, fd)) return fd;
+        int problem = hold(fd) == 0 ? 0 : errno;
+        if (problem == 0 && is_still(path, fd)) return fd;
+        if (problem == EWOULDBLOCK) *holder = read_pid(fd);
         close(fd);
+        if (problem == 0) continue;
+        if (problem != EWOULDBLOCK || says_who(*holder, ++looks)) return errno = problem, -1;
+        nanosleep(&pause, NULL);
     }
 }
 

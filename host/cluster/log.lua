@@ -13,7 +13,8 @@ local Log = {}
 Log.__index = Log
 
 local STDERR = 2
-local LAST = 2 -- seconds that what waits at the end is given to be written
+local LAST, LONGEST = 2, 30 -- seconds until the rest is lost at the end: when nothing of it is written, and of all
+local LONGEST_PAUSE = 5 -- of all, when another program goes on with it: connections wait meanwhile
 local LOOK, TELL_AGAIN = 1, 60 -- seconds until it is looked for what was lost, and until that is told again
 
 local tell_all_lost
@@ -122,7 +123,7 @@ function Log:reopen()
 end
 
 local function close_all(files)
-  for _, file in ipairs(files) do file.sink:close(0) end
+  for _, file in ipairs(files) do file.sink:close() end
 end
 
 -- The files of a plan, those that are open already among them: path -> output, and a list of the new ones. Or nil and
@@ -165,7 +166,7 @@ local function follow_plan(self, plan, files, file_of, known)
   for path, file in pairs(old) do
     if files[path] ~= file then
       tell_lost(self, file, true)
-      file.sink:close(0)
+      file.sink:close()
     end
   end
 end
@@ -180,13 +181,61 @@ function Log:prepare(plan)
     abort = function() close_all(new) end }
 end
 
+---- another program ----
+
+local of_output = { "path", "untold", "problem", "told_at" }
+
+--- Writes what waits, and then nothing until it goes on; what nobody takes is lost.
+function Log:pause()
+  self.timer:stop()
+  local until_ = loop.now() + LONGEST_PAUSE
+  for _, out in ipairs(outputs(self)) do
+    note_lost(self, out)
+    local unwritten = out.sink:close(LAST, math.max(0, until_ - loop.now()))
+    self.lost, out.untold = self.lost + unwritten, out.untold + unwritten
+  end
+end
+
+--- After a pause.
+function Log:go_on()
+  local settings = self.settings
+  for path, file in pairs(self.files) do
+    file.sink = host.cluster.sink(path, settings.max_size, settings.keep)
+    if not file.sink then self.files[path] = nil end -- then its lines go to the output of the master
+  end
+  self.standard.sink = assert(host.cluster.sink())
+  look_again(self)
+end
+
+--- For resume: what was lost, and what is kept.
+function Log:state()
+  local state = { lost = self.lost, outputs = {}, kept = self.kept:state() }
+  for i, out in ipairs(outputs(self)) do
+    state.outputs[i] = {}
+    for _, name in ipairs(of_output) do state.outputs[i][name] = out[name] end
+  end
+  return state
+end
+
+--- Goes on with that of the program before this one, when its files are open.
+function Log:resume(state)
+  self.lost = state.lost
+  self.kept:resume(state.kept)
+  for _, saved in ipairs(state.outputs) do
+    local out = saved.path and self.files[saved.path] or not saved.path and self.standard or nil
+    for _, name in ipairs(out and of_output or {}) do out[name] = saved[name] end
+  end
+end
+
 ---- the end ----
 
+--- What waits is written as long as somebody takes it.
 function Log:close()
   self.timer:stop()
   tell_all_lost(self, true)
-  local until_ = loop.now() + LAST
-  for _, out in ipairs(outputs(self)) do out.sink:close(math.max(0, until_ - loop.now())) end
+  host.limit_stop(LONGEST + LAST)
+  local until_ = loop.now() + LONGEST
+  for _, out in ipairs(outputs(self)) do out.sink:close(LAST, math.max(0, until_ - loop.now())) end
 end
 
 return Log

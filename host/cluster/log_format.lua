@@ -90,14 +90,47 @@ function M.journal(entry)
   return ("<%d>%s | %s\n"):format(priority_of[level_of(entry)], entry.worker, shown(entry))
 end
 
---- What of a line goes into JSON.
-function M.members(entry, app)
+-- What a program has said as a JSON object with a message.
+local function said_by(entry)
+  if entry.is_cut or entry.text:sub(1, 1) ~= "{" then return nil end
+  local value = require("clouds").json.decode(entry.text)
+  return type(value) == "table" and type(value.message) == "string" and value or nil
+end
+
+local names = { "time", "app", "group", "worker", "pid", "stream", "level", "missed", "message" }
+local own = { time = true, app = true, group = true, worker = true, pid = true, stream = true, missed = true }
+
+-- Who it is from is not what it says of itself.
+local function add_said(members, said)
+  for name, value in pairs(said) do
+    if type(name) == "string" and not own[name] then members[name] = value end
+  end
+  if type(members.level) ~= "string" then members.level = tostring(members.level) end
+  return members
+end
+
+local function usual_members(entry, app)
   return { time = M.time(entry.time), app = app, group = entry.group, worker = entry.worker, pid = entry.pid,
     stream = entry.stream and (entry.stream == STDERR and "stderr" or "stdout") or nil, level = level_of(entry),
     message = mended(entry.text) .. end_of(entry) }
 end
 
-local names = { "time", "app", "group", "worker", "pid", "stream", "level", "missed", "message" }
+--- What of a line goes into JSON. A program that writes JSON objects says more of it, and how serious it is.
+function M.members(entry, app)
+  local members, said = usual_members(entry, app), said_by(entry)
+  return said and add_said(members, said) or members
+end
+
+-- Those that a program has added, behind the others.
+local function further_names(members)
+  local known, list = {}, {}
+  for _, name in ipairs(names) do known[name] = true end
+  for name in pairs(members) do
+    if not known[name] then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
 
 --- What M.members gave as a JSON object, always in one order; a terminal obeys nothing in it.
 function M.json_of(members)
@@ -105,6 +138,9 @@ function M.json_of(members)
   for _, name in ipairs(names) do
     local value = members[name]
     if value ~= nil then list[#list + 1] = ('"%s":%s'):format(name, encode(value)) end
+  end
+  for _, name in ipairs(further_names(members)) do
+    list[#list + 1] = ("%s:%s"):format(encode(name), encode(members[name]))
   end
   return "{" .. output.harmless_json(table.concat(list, ",")) .. "}\n"
 end

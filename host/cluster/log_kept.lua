@@ -130,6 +130,16 @@ function Kept:lines(filter, count)
   return list
 end
 
+--- For resume: all lines, in order.
+function Kept:state()
+  return self:lines({}, math.huge)
+end
+
+--- Those that another program has kept.
+function Kept:resume(entries)
+  for _, entry in ipairs(entries) do self:add(entry) end
+end
+
 --- What comes from now on.
 function Kept:follow(filter)
   local follower = setmetatable({ filter = filter, queue = new_queue(MOST_WAITING), missed = 0,

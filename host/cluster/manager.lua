@@ -94,20 +94,24 @@ local function look(self)
   end)
 end
 
+-- Adds what is called when something happens to its process.
+local function with_hooks(self, process)
+  function process.on_message(kind, text)
+    if handlers[kind] then handlers[kind](self, text) end
+  end
+  function process.on_line(stream, text, is_cut)
+    if stream == 2 then self.last_words = text end
+    self.log:line(self, stream, text, is_cut)
+  end
+  function process.on_exit(code, signal) on_exit(self, code, signal) end
+  return process
+end
+
 function Manager:start()
   self.pieces, self.size, self.killed_for, self.last_words, self.delay = {}, 0, nil, nil, nil
   self.unanswered, self.asked_at = 0, nil
-  local process, problem = host.cluster.start({
-    arguments = { "clouds", "manager", self.file }, environment = environment_of(self.url), folder = self.folder,
-    on_message = function(kind, text)
-      if handlers[kind] then handlers[kind](self, text) end
-    end,
-    on_line = function(stream, text, is_cut)
-      if stream == 2 then self.last_words = text end
-      self.log:line(self, stream, text, is_cut)
-    end,
-    on_exit = function(code, signal) on_exit(self, code, signal) end,
-  })
+  local process, problem = host.cluster.start(with_hooks(self, {
+    arguments = { "clouds", "manager", self.file }, environment = environment_of(self.url), folder = self.folder }))
   if not process then
     self.killed_for = problem
     return on_exit(self)
@@ -115,11 +119,15 @@ function Manager:start()
   self.process, self.pid = process, process:pid()
 end
 
+local function new(of)
+  return setmetatable({ name = "manager", file = of.file, url = of.url, log = of.log, on_plan = of.on_plan,
+    on_command = of.on_command, folder = host.folder_of(of.file), missed = 0 }, Manager)
+end
+
 --- of: { file = an absolute path, url =, log =, on_plan = fn(plan, problem), on_command = fn(command) }. on_plan is
 --- called once: with the plan (clouds.master.plan), or nil and why there is none.
 function Manager.new(of)
-  local self = setmetatable({ name = "manager", file = of.file, url = of.url, log = of.log, on_plan = of.on_plan,
-    on_command = of.on_command, folder = host.folder_of(of.file), missed = 0 }, Manager)
+  local self = new(of)
   self.timer = loop.timer(PLAN_TIME, function()
     self.timer = nil
     self:kill(("it did not say all within %d s"):format(PLAN_TIME))
@@ -129,6 +137,30 @@ function Manager.new(of)
     self:start()
     look(self)
   end)
+  return self
+end
+
+local kept = { "missed", "pieces", "size", "killed_for", "last_words", "delay", "unanswered", "asked_at", "hears" }
+
+--- For resume, when it has said its plan.
+function Manager:state()
+  local state = { process = self.process and self.process:state() }
+  for _, name in ipairs(kept) do state[name] = self[name] end
+  return state
+end
+
+--- One that another program has started, whose place this one takes; one that had ended is started again. of: as of
+--- new, without on_plan.
+function Manager.resume(of, state)
+  local self = new(of)
+  for _, name in ipairs(kept) do self[name] = state[name] end
+  if state.process then
+    self.process = host.cluster.adopt(with_hooks(self, state.process))
+    self.pid = self.process:pid()
+  else
+    self:start()
+  end
+  look(self)
   return self
 end
 

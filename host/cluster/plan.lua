@@ -4,6 +4,7 @@
 -- absolute path when there is a base), `command` (nil: it is Lua), `arguments` (the key args) and `where`, the line
 -- that registered it.
 local host = require "clouds.host"
+local access = require "clouds.cli.admin_access"
 local keys = require "clouds.master.keys"
 local program = require "clouds.master.program"
 local library = require "clouds.master.library"
@@ -78,7 +79,6 @@ local function read(self, settings, list, what, where, prefix)
     local full = (prefix or "") .. tostring(name)
     local shown = self.is_command and "--" .. full:gsub("[._]", "-") or ("'%s'"):format(full)
     if not key then return unknown(where, name, list, what) end
-    if key.later then return at(where, "%s of %s is not in this version", shown, what) end
     local value, expected, part
     if key[2] == "settings" then
       value, expected = read(self, settings[name], keys[name], ("'%s'"):format(name), where, name .. ".")
@@ -99,6 +99,20 @@ local function absolute(path, base)
   return base .. "/" .. path
 end
 
+-- Relative paths of sockets begin where all do.
+local function absolute_address(address, base)
+  local path = address:match("^unix:(.*)$")
+  return path and "unix:" .. absolute(path, base) or address
+end
+
+-- What is wrong with the admin endpoint; nil: nothing, and its paths are absolute.
+local function read_admin(given, base)
+  given.admin_token_file = absolute(given.admin_token_file, base)
+  if given.admin then given.admin = absolute_address(given.admin, base) end
+  if given.admin then return access.problem(given.admin, given.admin_token_file, "admin_token_file") end
+  return given.admin_token_file and "expected an address beside the file of its token" or nil
+end
+
 --- What is said of the application as a whole, before its groups: true; or nil and what is wrong.
 function Plan:master(settings, where)
   if self.has_master then
@@ -112,6 +126,8 @@ function Plan:master(settings, where)
     if not given.base then return at(where, "'base': there is no folder %s", base) end
   end
   given.pidfile = absolute(given.pidfile, given.base or self.folder)
+  problem = read_admin(given, given.base or self.folder)
+  if problem then return at(where, "%s: %s", self.is_command and "--admin" or "'admin'", problem) end
   if given.log then given.log.file = absolute(given.log.file, given.base or self.folder) end
   for name, value in pairs(given) do self.settings[name] = value end
   self.has_master = where or "the command line"
@@ -129,16 +145,10 @@ local function check_script(self, script, where)
   return path
 end
 
--- Relative paths of sockets begin where all do.
-local function absolute_listener(self, address)
-  local path = address:match("^unix:(.*)$")
-  return path and "unix:" .. absolute(path, self.settings.base) or address
-end
-
 local function add_listeners(self, group, where)
   local new = {}
   for i, address in ipairs(group.listen) do
-    address = absolute_listener(self, address)
+    address = absolute_address(address, self.settings.base)
     local plain = address:gsub("%?mode=.*$", "")
     local other = self.listeners[plain] or new[plain]
     local is_any_port = plain:match("^0$") or plain:match(":0$")
@@ -198,10 +208,6 @@ function Plan:register(listen, script, settings, where)
     group.listen = list
   end
   group.name, group.listen = group.name or Plan.name_of(path), group.listen or {}
-  if group.command and group.listen[1] then
-    return at(where, "%s: a program in another language takes no connections from the master; it listens by itself",
-      path)
-  end
   if group.name == library.NAME then return at(where, 'the name "%s" is that of app:library', library.NAME) end
   group.arguments, group.args = group.args or {}, nil
   group.workers = group.workers or host.cluster.processors()

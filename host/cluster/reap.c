@@ -1,5 +1,6 @@
 /* Children that have ended. Each is waited for by its pid: a wait for any would take the status of a child that libuv, or
  * the script, waits for itself. */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -17,10 +18,12 @@ static child *children;
 static uv_signal_t watch;
 static bool watches;
 
-static bool has_ended(pid_t pid)
+/* 1: it has; -1: it has, and somebody else has collected it, as a shell between two programs of a master does. */
+static int has_ended(pid_t pid)
 {
     siginfo_t info = {0};
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return errno == ECHILD ? -1 : 0;
+    return info.si_pid == pid;
 }
 
 /* What it has started and left behind, in its process group, ends with it. While it is not collected, nobody else can have
@@ -29,10 +32,10 @@ static bool collect_one(void)
 {
     for (child **at = &children; *at; at = &(*at)->next) {
         child ended = **at;
-        int status;
-        if (!has_ended(ended.pid)) continue;
-        kill(-ended.pid, SIGKILL);
-        if (waitpid(ended.pid, &status, WNOHANG) != ended.pid) continue;
+        int status = HOST_REAP_UNKNOWN, how = has_ended(ended.pid);
+        if (how == 0) continue;
+        if (how > 0) kill(-ended.pid, SIGKILL);
+        if (how > 0 && waitpid(ended.pid, &status, WNOHANG) != ended.pid) continue;
         free(*at);
         *at = ended.next;
         if (!children) uv_unref((uv_handle_t *)&watch);

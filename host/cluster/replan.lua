@@ -113,7 +113,8 @@ function Change.prepare(app, plan)
   end
   local problem
   self.files, problem = app.log:prepare(plan)
-  if self.files then return self end
+  if self.files then self.endpoint, problem = app.endpoint:prepare(plan) end
+  if self.endpoint then return self end
   self:roll_back()
   return nil, problem
 end
@@ -130,6 +131,7 @@ function Change:commit()
   local app, before = self.app, self.app.groups
   app.groups, app.plan = self.order, self.plan
   self.files.commit()
+  self.endpoint.commit()
   for _, part in ipairs(self.parts) do
     local group, where = part.group, part.where
     group.undo, group.next_listeners = nil, nil
@@ -154,6 +156,7 @@ end
 function Change:roll_back()
   self.app.url = self.url
   if self.files then self.files.abort() end
+  if self.endpoint then self.endpoint.abort() end
   for _, part in ipairs(self.parts) do
     local group = part.group
     listeners.close(part.where.added)

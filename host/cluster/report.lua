@@ -1,6 +1,7 @@
 -- What an application says of itself: for `clouds ps`, and who else asks.
 local host = require "clouds.host"
 local loop = require "clouds.loop"
+local common = require "clouds.cli.common"
 local M = {}
 
 local function listening(app, group)
@@ -16,8 +17,8 @@ local function group_of(app, group)
   local counts = group.dispatch and group.dispatch:counts()
   local array = require("clouds").array
   return { name = group.name, script = group.settings.script, generation = group.generation, wanted = group.count,
-    ready = group:ready_count(), listen = array(listening(app, group)), connections = counts,
-    workers = array(group:describe()) }
+    ready = group:ready_count(), given_up = group:given_up(), listen = array(listening(app, group)),
+    connections = counts, restarts = group.restarts, past = group.past, workers = array(group:describe()) }
 end
 
 --- "ready", "starting", "quiet", "stopping"; "degraded" when a group has fewer workers that are ready than it should.
@@ -33,8 +34,11 @@ function M.of(app)
   local groups = {}
   for i, group in ipairs(app.groups) do groups[i] = group_of(app, group) end
   return { name = app.name, pid = host.pid(), version = host.versions().clouds,
+    program = app.program.path,
     log = { files = require("clouds").array(app.log:paths()), lost_lines = app.log:lost_lines() },
-    state = M.state(app), reloading = app.is_reloading or false, uptime = loop.now() - app.begun, groups = groups }
+    control = { cut_off = app.cut_off },
+    state = M.state(app), reloading = app.is_reloading or false, uptime = loop.now() - app.begun,
+    reloads = app.reloads, paused = require("clouds").array(common.sorted_keys(app.paused)), groups = groups }
 end
 
 return M

@@ -1,6 +1,7 @@
 -- What signals to the master do. Those that stop a program stop it, too (host/signals.c): the second kills the workers.
 local host = require "clouds.host"
 local library = require "clouds.master.library"
+local upgrade = require "clouds.master.upgrade"
 local values = require "clouds.master.plan_values"
 local M = {}
 
@@ -16,7 +17,10 @@ end
 handlers.USR1 = handlers.HUP -- as node-cluster has it
 
 function handlers.USR2(app)
-  app.log:own("signal USR2: it has no meaning for a master")
+  app:emit("signal", "upgrade")
+  upgrade.begin(app, {}, function(result)
+    if result.code == "WRONG_STATE" then app.log:own(("upgrade: %s"):format(result.problem)) end
+  end)
 end
 
 -- Of the first group that is not the library.

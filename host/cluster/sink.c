@@ -12,6 +12,7 @@
 
 enum {
     PIECES = 64,        /* records of one writev */
+    AT_ONCE = 1 << 14,  /* bytes of one, but for its last record: each that is over shows that somebody reads */
     ENOUGH = 1 << 15,   /* bytes for which the thread is woken at once */
     PATIENCE = 3000000, /* nanoseconds that it waits for so many: a line at a time would cost more than all the rest */
 };
@@ -34,6 +35,8 @@ struct host_sink {
     buffer *filling, *writing;
     host_log_file *file; /* the thread's; NULL: each record says its descriptor */
     uint64_t lost;       /* records, since it was asked last */
+    uint64_t unwritten;  /* records, but for those that are lost */
+    unsigned steps;      /* how often something was written */
     host_log_problem problem;
     bool reopens, closing, abandoned, ended;
 };
@@ -44,7 +47,13 @@ struct host_sink {
 static int write_pieces(host_sink *s, int fd, struct iovec *pieces, int count)
 {
     size_t part;
-    return s->file ? host_log_file_write(s->file, pieces, count) : host_log_write(fd, pieces, count, &part);
+    int written = s->file ? host_log_file_write(s->file, pieces, count) : host_log_write(fd, pieces, count, &part);
+    int problem = errno;
+    uv_mutex_lock(&s->mutex);
+    s->unwritten -= (uint64_t)count;
+    s->steps++;
+    uv_mutex_unlock(&s->mutex);
+    return errno = problem, written;
 }
 
 /* How many records were lost; then errno. */
@@ -58,7 +67,8 @@ static uint32_t write_buffer(host_sink *s, buffer *b)
         record first, next;
         int count = 0;
         memcpy(&first, b->bytes + at, sizeof first);
-        for (next = first; at < b->len && count < PIECES; count++) {
+        next = first;
+        for (size_t begin = at; at < b->len && count < PIECES && at - begin < AT_ONCE; count++) {
             memcpy(&next, b->bytes + at, sizeof next);
             if (next.fd != first.fd) break;
             pieces[count] = (struct iovec){b->bytes + at + sizeof next, next.size};
@@ -175,6 +185,7 @@ bool host_sink_put(host_sink *s, int fd, const char *text, size_t size, bool is_
         memcpy(b->bytes + b->len + sizeof r, text, size);
         if (b->len == 0 || (b->len < ENOUGH && b->len + sizeof r + size >= ENOUGH)) uv_cond_signal(&s->filled);
         b->len += sizeof r + size;
+        s->unwritten++;
     } else {
         s->lost++;
     }
@@ -208,22 +219,35 @@ void host_sink_reopen(host_sink *s)
     uv_mutex_unlock(&s->mutex);
 }
 
-void host_sink_close(host_sink *s, double seconds)
+/* Until all is written, or nothing was for so long. */
+static void wait_for_end(host_sink *s, double patience, double most)
 {
-    uint64_t until = uv_hrtime() + (uint64_t)(seconds * 1e9);
+    uint64_t begin = uv_hrtime(), last = begin + (uint64_t)(most * 1e9), until = begin;
+    unsigned steps = s->steps - 1;
+    for (uint64_t now = begin; !s->ended && now < last; now = uv_hrtime()) {
+        if (s->steps != steps) until = now + (uint64_t)(patience * 1e9);
+        else if (now >= until) return;
+        steps = s->steps;
+        uv_cond_timedwait(&s->written, &s->mutex, (until < last ? until : last) - now);
+    }
+}
+
+uint64_t host_sink_close(host_sink *s, double patience, double most)
+{
     uv_mutex_lock(&s->mutex);
     s->closing = true;
     uv_cond_signal(&s->filled);
-    for (uint64_t now = uv_hrtime(); !s->ended && now < until; now = uv_hrtime())
-        uv_cond_timedwait(&s->written, &s->mutex, until - now);
+    wait_for_end(s, patience, most);
     bool ended = s->ended;
+    uint64_t unwritten = s->unwritten;
     pthread_t thread = s->thread;
     s->abandoned = !ended;
     uv_mutex_unlock(&s->mutex);
     if (!ended) {
         pthread_detach(thread); /* it may hang in a write: who has abandoned it frees nothing */
-        return;
+        return unwritten;
     }
     uv_thread_join(&thread);
     free_sink(s);
+    return 0;
 }

@@ -29,6 +29,7 @@ end
 --- A worker is started in so many seconds, unless one is under way.
 function Slot:start_in(seconds)
   if self.coming or self.timer or self.group.is_stopping or self.group.is_killed then return end
+  self.starts_at = loop.now() + seconds
   self.timer = loop.timer(seconds, function()
     self.timer = nil
     start(self)
@@ -88,11 +89,18 @@ local function try_later(self)
   if pause > 0 then self:start_in(pause) end
 end
 
+-- Why the next one is started.
+local function count(self, reason)
+  local restarts = self.group.restarts
+  restarts[reason] = restarts[reason] + 1
+end
+
 --- What the worker did counts as a failure: another is started after a pause.
 function Slot:failed(worker)
   local served = worker.ready_at and loop.now() - worker.ready_at or 0
   if served > WELL then self.delay = FIRST_DELAY end
   self.restarts = self.restarts + 1
+  count(self, worker.state == "hung" and "hung" or "failed")
   if self.given_up then return try_later(self) end
   if self.group:note_failure(self, worker) then
     self.given_up = true
@@ -105,6 +113,7 @@ end
 --- The worker ends, as it was meant to: another is started at once.
 function Slot:replace(worker)
   self.recycles = self.recycles + 1
+  count(self, "replaced")
   self:start_in(until_next(worker))
 end
 
@@ -116,6 +125,7 @@ local function ended_by_itself(self, worker, code)
     self:failed(worker)
   else
     self.restarts = self.restarts + 1
+    count(self, "ended")
     self:start_in(until_next(worker))
   end
 end

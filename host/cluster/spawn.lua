@@ -94,6 +94,7 @@ end
 
 --- How a process has ended, as "exit 1" or "SIGSEGV".
 function M.end_text(code, signal)
+  if not code and not signal then return "nobody knows how" end
   if code then return ("exit %d"):format(code) end
   return cluster.signal_name(signal) or ("signal %d"):format(signal)
 end

@@ -39,4 +39,16 @@ function Token:forget(worker)
   self:free(worker)
 end
 
+--- For who goes on with it, with names in the place of workers; and back.
+function Token:state(name_of)
+  local waiting = {}
+  for i, worker in ipairs(self.waiting) do waiting[i] = name_of(worker) end
+  return { holder = self.holder and name_of(self.holder), waiting = waiting }
+end
+
+function Token:resume(state, by_name)
+  self.holder = by_name[state.holder]
+  for i, name in ipairs(state.waiting) do self.waiting[i] = by_name[name] end
+end
+
 return Token

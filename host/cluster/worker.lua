@@ -13,7 +13,8 @@ local Worker = {}
 Worker.__index = Worker
 
 local SIGKILL = 9
-local TRACEBACK = 1 -- seconds that a worker that hangs has to say where
+local HUNG_LEAST, HUNG_MOST = 1, 10 -- seconds until a worker that hangs is killed
+local LOOK = 0.05 -- seconds between two looks whether it can be
 local SAY_AGAIN = 60 -- seconds until the same is said of a worker again
 local KILL_AFTER = 4 -- seconds beyond the drain: the worker ends itself before
 
@@ -30,8 +31,10 @@ local function environment_of(worker)
     CLOUDS_APP = group.app.name, CLOUDS_GROUP = group.name, CLOUDS_WORKER = tostring(worker.index),
     CLOUDS_WORKERS = tostring(group.count), CLOUDS_GENERATION = tostring(worker.generation), CLOUDS_CHANNEL = "3",
     CLOUDS_LISTEN = listen_text(group), CLOUDS_LISTEN_AT = group:addresses(), CLOUDS_URL = group.app.url,
+    CLOUDS_DISPATCH = group:setting("dispatch"),
     CLOUDS_WATCHDOG = watch.interrupts(group) and ("%.14g"):format(group:setting("hang_timeout")),
     CLOUDS_DRAIN = ("%.14g"):format(group.drain),
+    CLOUDS_LOG_FORMAT = group.app.plan.log.format == "json" and "json" or nil,
   }
   library.add_environment(group.app, mine)
   return spawn.environment(group.spawn, mine)
@@ -44,6 +47,7 @@ end
 
 function Worker:after(seconds, fn)
   self:stop_timer()
+  self.due = loop.now() + seconds
   self.timer = loop.timer(seconds, fn)
 end
 
@@ -57,7 +61,7 @@ end
 
 -- The last that it says of itself; a traceback, and what Node writes behind one, say less than the line before.
 local function note_words(self, text)
-  local says_less = text:match("^%s") or text == "" or text == "stack traceback:" or text:match("^Node%.js v%d")
+  local says_less = text:match("^[%s}]") or text == "" or text == "stack traceback:" or text:match("^Node%.js v%d")
   if self.state == "hung" or says_less then return end
   self.last_words = text:gsub("^clouds: ", "")
 end
@@ -71,34 +75,48 @@ local function on_exit(self, code, signal)
   self.group:has_ended(self, before, code)
 end
 
+local function new(group, index, generation)
+  return setmetatable({ group = group, index = index, generation = generation, state = "starting",
+    name = ("%s.%d"):format(group.name, index), begun = loop.now(), said = {} }, Worker)
+end
+
+-- Adds what is called when something happens to its process.
+local function with_hooks(self, process)
+  function process.on_message(kind, text) on_message(self, kind, text) end
+  function process.on_exit(code, signal) on_exit(self, code, signal) end
+  function process.on_line(stream, text, is_cut)
+    if stream == 2 then note_words(self, text) end
+    self.group.app.log:line(self, stream, text, is_cut)
+  end
+  return process
+end
+
+-- It has so long to be ready.
+local function await_ready(self, seconds)
+  self:after(seconds, function()
+    self.last_words = ("not ready within %g s"):format(self.group.settings.ready_timeout)
+    self:kill()
+  end)
+end
+
 --- A new worker; or nil and why there is none.
 function Worker.start(group, index, generation)
-  local self = setmetatable({ group = group, index = index, generation = generation, state = "starting",
-    name = ("%s.%d"):format(group.name, index), begun = loop.now(), said = {} }, Worker)
-  local prepared = group.spawn
+  local self, prepared = new(group, index, generation), group.spawn
   local name, words = program.words_of(group)
-  local process, problem = cluster.start({
+  self.counts = group.app.endpoint:counts_for_worker()
+  local process, problem = cluster.start(with_hooks(self, {
     program = name, arguments = words, environment = environment_of(self),
     user = prepared.user, group = prepared.group, groups = prepared.groups, umask = prepared.umask,
     nice = prepared.nice, limits = prepared.limits, folder = prepared.folder, cpu = spawn.processor_of(prepared, index),
-    on_message = function(kind, text) on_message(self, kind, text) end,
-    captures = group.app.plan.log.capture,
-    on_line = function(stream, text, is_cut)
-      if stream == 2 then note_words(self, text) end
-      group.app.log:line(self, stream, text, is_cut)
-    end,
-    on_exit = function(code, signal) on_exit(self, code, signal) end,
-  })
+    captures = group.app.plan.log.capture, counts = self.counts,
+  }))
   if not process then return nil, problem end
   self.process, self.pid = process, process:pid()
+  group.app.endpoint:has_started(self)
   self.most_age = watch.about(group, "max_age")
   process:most_requests(math.ceil(watch.about(group, "max_requests")))
   group.app:emit("fork", group.name, index, self.pid, generation)
-  local ready_timeout = group.settings.ready_timeout
-  self:after(ready_timeout, function()
-    self.last_words = ("not ready within %g s"):format(ready_timeout)
-    self:kill()
-  end)
+  await_ready(self, group.settings.ready_timeout)
   return self
 end
 
@@ -123,9 +141,9 @@ function Worker:take(yes)
   if self.group.dispatch then self.process:take(self.group.dispatch, yes and not self.takes_none) end
 end
 
---- It is asked for nothing new by callers; or begins again.
-function Worker:be_quiet(yes)
-  self.process:send(yes and "Q" or "U")
+--- It is asked for nothing new by callers, of a method or (nil) of all; or begins again.
+function Worker:be_quiet(yes, method)
+  self.process:send(yes and "Q" or "U", method)
 end
 
 --- It finishes what it has accepted, and ends; by force when that takes longer than it may. reason: "reload", "retire"
@@ -137,23 +155,60 @@ function Worker:drain(reason)
   self.process:send("D", ("%.14g %s"):format(self.group.drain, reason))
 end
 
---- It gets no connections any more, and has so long to end. reason: as of drain, or "signal".
-function Worker:is_draining(reason)
-  self.state = "draining"
-  self:take(false)
-  self.group.app:emit("drain", self.group.name, self.index, self.pid, reason)
-  self:after(self.group.drain + KILL_AFTER, function()
+local function await_end(self, seconds)
+  self:after(seconds, function()
     self.group.app.log:own(("worker %s did not end within %g s: killed"):format(self.name, self.group.drain))
     self:kill()
   end)
 end
 
+--- It gets no connections any more, and has so long to end. reason: as of drain, or "signal".
+function Worker:is_draining(reason)
+  self.state = "draining"
+  self:take(false)
+  self.group.app:emit("drain", self.group.name, self.index, self.pid, reason)
+  await_end(self, self.group.drain + KILL_AFTER)
+end
+
+--- Its channel has ended, as with its process. One that goes on could be told nothing any more, not to stop either.
+function Worker:is_cut_off()
+  if self.state == "draining" or self.state == "hung" or self.state == "gone" then return end
+  self:after(KILL_AFTER, function()
+    self.last_words = "it closed its channel and went on"
+    self:kill()
+  end)
+end
+
+-- Until it has written where it is, and another is in its place: both take their time on a busy machine.
+local function await_words(self, seconds)
+  self:after(seconds, function()
+    local is_waited_for = self.process:tells_where() or self.group:is_replacing(self)
+    if not is_waited_for or loop.now() - self.hung_at >= HUNG_MOST then return self:kill() end
+    await_words(self, LOOK)
+  end)
+end
+
 --- It hangs: it writes where, and is killed.
 function Worker:end_hung(text)
-  self.state, self.last_words = "hung", "it hung, " .. text
+  self.state, self.last_words, self.hung_at = "hung", "it hung, " .. text, loop.now()
   self:take(false)
   self.process:tell_where()
-  self:after(TRACEBACK, function() self:kill() end)
+  await_words(self, HUNG_LEAST)
+end
+
+local awaits = { starting = await_ready, draining = await_end, hung = await_words }
+
+--- A worker that another program has started, whose place this one takes. known: what that knew of it; process: what
+-- cluster.adopt takes.
+function Worker.resume(group, known, process)
+  local self = new(group, known.index, known.generation)
+  for name, value in pairs(known) do self[name] = value end
+  self.process = cluster.adopt(with_hooks(self, process))
+  self.pid = self.process:pid()
+  group.app.endpoint:has_resumed(self)
+  local await = awaits[self.state]
+  if await and self.due then await(self, math.max(0, self.due - loop.now())) end
+  return self
 end
 
 --- Whether its loop still turns is asked of one whose board does not tell.
@@ -171,7 +226,8 @@ end
 function Worker:describe()
   return { worker = self.name, index = self.index, pid = self.pid, generation = self.generation, state = self.state,
     uptime = loop.now() - self.begun, memory = self.process:memory(), board = self.process:board(),
-    variables = self.variables, variables_at = self.variables_at, messages_lost = self.messages_lost }
+    variables = self.variables, variables_at = self.variables_at, messages_lost = self.messages_lost,
+    accepts = self.accepts }
 end
 
 function Worker:kill()

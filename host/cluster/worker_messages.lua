@@ -18,6 +18,12 @@ function M.B(worker)
   if worker.state == "ready" or worker.state == "retiring" then worker:take(true) end
 end
 
+-- It accepts from its listeners by itself.
+function M.O(worker)
+  worker.accepts = true
+  if worker.group.is_quiet then worker:say("accepts", "accepts by itself, also while all is quiet") end
+end
+
 -- It has begun as many requests as it may.
 function M.L(worker)
   worker.group:retire(worker, ("it has begun %d requests"):format(worker.process:board().requests))
@@ -33,6 +39,11 @@ function M.S(worker)
   if worker.state ~= "ready" and worker.state ~= "retiring" then return worker:take(false) end
   worker:is_draining("signal")
   worker.group:is_told_to_stop(worker)
+end
+
+-- There will be no more messages.
+M[""] = function(worker)
+  worker:is_cut_off()
 end
 
 -- It is ready.
@@ -92,6 +103,10 @@ function M.P(worker, text)
   app.log:own(("worker %s asks for a reload%s"):format(worker.name, name and " of " .. name or ""))
   app:reload(name, function() end)
 end
+
+-- A part of what it says of itself for the admin endpoint, and the last.
+function M.y(worker, text) worker.group.app.endpoint:relay(worker, "y", text) end
+function M.Y(worker, text) worker.group.app.endpoint:relay(worker, "Y", text) end
 
 ---- one at a time ----
 

@@ -1,6 +1,7 @@
 -- How much each of those who ask may do: requests in a second, calls at a time, subscriptions. Who has a token is
 -- counted by its name, everybody else by address.
 local loop = require "clouds.loop"
+local memo = require "clouds.memo"
 local M = {}
 
 local MOST = 100000 -- accounts; past that, new ones share one
@@ -26,11 +27,11 @@ local function network_of(address)
 end
 
 --- What an address is counted by: of IPv6 its network, since one subscriber has all of that.
-function M.key_of_address(address)
+M.key_of_address = memo(10000, function(address)
   local plain = address:match("^::ffff:(%d+%.%d+%.%d+%.%d+)$")
   if plain or not address:find(":", 1, true) then return "address " .. (plain or address) end
   return "address " .. network_of(address)
-end
+end)
 
 local function refill(account)
   local now = loop.now()
@@ -81,9 +82,11 @@ function M.take(account)
   return nil, (1 - account.left) / account.rate
 end
 
+local most = { in_flight = "most_in_flight", subscriptions = "most_subscriptions" }
+
 --- Begins what may be there only so many times, "in_flight" or "subscriptions": whether it may. M.finish ends it.
 function M.begin(account, what)
-  if account[what] >= account["most_" .. what] then return false end
+  if account[what] >= account[most[what]] then return false end
   account[what] = account[what] + 1
   return true
 end

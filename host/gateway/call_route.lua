@@ -1,6 +1,8 @@
 -- POST /call/METHOD: a call by HTTP.
 local calls = require "clouds.gateway.calls"
+local core = require "clouds.core"
 local errors = require "clouds.error"
+local host = require "clouds.host"
 local json = require "clouds.gateway.json"
 local source = require "clouds.gateway.source"
 local status = require "clouds.gateway.status"
@@ -8,11 +10,13 @@ local who_asks = require "clouds.gateway.who"
 local M = {}
 
 local JSON = "application/json"
+-- What all answers have, as it is sent.
+local LINES = host.http_lines { "Content-Type", JSON, "Cache-Control", "no-store" }
 
 -- No form of a page can send this type, and none can be left out but with an empty body.
 local function read_body(request)
   local kind = request.headers["content-type"]
-  local is_json = kind and kind:lower():match("^[^;%s]*") == JSON
+  local is_json = kind == JSON or kind and kind:lower():match("^[^;%s]*") == JSON
   local body = (is_json or not kind) and request:body()
   if is_json or body == "" then return body end
   status.refuse(415, "expected Content-Type: application/json (curl --json '[1,2]')")
@@ -20,11 +24,10 @@ end
 
 -- A list is the arguments, any other value the only one, nothing is none.
 local function arguments_of(body)
-  local array, is_array = require("clouds").array, require("clouds").json.is_array
-  if not body:find("%S") then return array({}) end
   local value, problem = json.decode(body)
+  if problem and not body:find("%S") then return core.array({}) end
   if problem then status.refuse(400, "the body is no JSON: " .. errors.describe(problem)) end
-  return is_array(value) and value or array({ value }, 1)
+  return core.is_array(value) and value or core.array({ value }, 1)
 end
 
 local function seconds_of(text)
@@ -35,29 +38,39 @@ end
 -- The draft of Idempotency-Key has the key in quotes.
 local function key_of(text) return text and (text:match('^"(.*)"$') or text) end
 
-local function answer(failed_status, body, id)
-  local fields = { ["Content-Type"] = JSON, ["Clouds-Request"] = id, ["Cache-Control"] = "no-store" }
+local NOTHING = {}
+
+-- What the header fields say of the call; most say nothing.
+local function said_of_call(headers)
+  local timeout, key, trace = headers["clouds-timeout"], headers["idempotency-key"], headers.traceparent
+  if not (timeout or key or trace) then return NOTHING end
+  return { timeout = seconds_of(timeout), key = key_of(key), traceparent = trace, tracestate = headers.tracestate }
+end
+
+local function answer(options, ok, result, failed_status)
+  local server, fields = calls.server_of(options), nil
+  if server then fields = { ["Clouds-Server"] = server } end
+  if ok then return 200, json.encode(result) .. "\n", fields end
   if failed_status == 429 or failed_status == 503 then
-    fields["Retry-After"] = status.retry_after(body.error.retry_after)
+    fields = fields or {}
+    fields["Retry-After"] = status.retry_after(result.retry_after)
   end
-  return failed_status or 200, json.encode(body) .. "\n", fields
+  return failed_status, json.encode({ error = result }) .. "\n", fields
 end
 
 --- The handler.
 function M.handler(gateway)
-  return function(request)
+  return function(request, response)
     local headers = request.headers
     source.check_origin(gateway.origins, request)
     local who = who_asks.require(gateway, request)
     local args = arguments_of(read_body(request))
     local id = calls.new_id()
-    local options, problem = calls.options(gateway, who, {
-      timeout = seconds_of(headers["clouds-timeout"]), key = key_of(headers["idempotency-key"]),
-      traceparent = headers.traceparent, tracestate = headers.tracestate }, id)
+    local options, problem = calls.options(gateway, who, said_of_call(headers), id)
     if not options then status.refuse(400, problem) end
-    return calls.make(gateway, who, request.params.method, args, options, function(ok, result, failed)
-      return answer(failed, ok and result or { error = result }, id)
-    end)
+    response.lines = LINES
+    response:header("Clouds-Request", id)
+    return calls.make(gateway, who, request.params.method, args, options, answer, options)
   end
 end
 

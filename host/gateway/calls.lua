@@ -1,6 +1,8 @@
 -- One call for somebody outside: what it may be, what goes along with it, and what comes of it.
 local accounts = require "clouds.gateway.accounts"
+local core = require "clouds.core"
 local digest = require "clouds.gateway.digest"
+local errors = require "clouds.error"
 local status = require "clouds.gateway.status"
 local who_asks = require "clouds.gateway.who"
 local M = {}
@@ -32,6 +34,9 @@ local function trace_of(meta, given)
   end
 end
 
+--- The id of the server of a call with these options, when it has ended; nil: there was none, or it is not to be told.
+function M.server_of(options) return options.about and options.about.server end
+
 --- The options of a call; or nil and what is wrong. given: { timeout =, key =, traceparent =, tracestate = }. A key is
 -- one of who asks: others with the same key do not get the answer.
 function M.options(gateway, who, given, id)
@@ -44,7 +49,8 @@ function M.options(gateway, who, given, id)
   timeout = timeout or gateway.timeout
   local meta = { request = id, caller = who.name }
   trace_of(meta, given)
-  return { timeout = timeout, deadline = timeout, once = key and (who.name or "") .. ":" .. key, meta = meta }
+  return { timeout = timeout, deadline = timeout, once = key and (who.name or "") .. ":" .. key, meta = meta,
+    about = gateway.tell_server and {} or nil }
 end
 
 -- Methods that were there once: when they are not, that is for now. So many at most.
@@ -56,10 +62,11 @@ local function note_known(gateway, method)
 end
 
 local function finish(gateway, method, n, first, err, ...)
-  local clouds = require "clouds"
-  if not (first == nil and clouds.is_error(err)) then
+  if not (first == nil and errors.is_error(err)) then
     note_known(gateway, method)
-    return true, clouds.array({ first, err, ... }, n)
+    return true, core.array({ first, err, ... }, n)
+  elseif gateway.is_inside then
+    return false, status.describe(err, true), status.of(err)
   elseif err.code == "CLOUDS_NO_SUCH_METHOD" or (err.code == "CLOUDS_NO_AVAILABLE_SERVER"
     and not gateway.known.names[method]) then
     return false, status.unknown_method(), 404
@@ -80,6 +87,10 @@ local function call(gateway, who, method, args, options)
   return count_and_finish(gateway, method, gateway.client:call(method, args, options))
 end
 
+local function call_and_answer(gateway, who, method, args, options, answer, about)
+  return answer(about, call(gateway, who, method, args, options))
+end
+
 -- What a call and its answer came to; an error of either goes on.
 local function done(account, ok, ...)
   accounts.finish(account, "in_flight")
@@ -87,14 +98,14 @@ local function done(account, ok, ...)
   return ...
 end
 
---- Calls, waits, and gives what answer(...) returns, which may wait, too: the call is over when that has ended. Its
--- arguments: true and the results; or false, an error as a table for JSON, and its status.
-function M.make(gateway, who, method, args, options, answer)
+--- Calls, waits, and gives what answer(about, ...) returns, which may wait, too: the call is over when that has ended.
+-- Its further arguments: true and the results; or false, an error as a table for JSON, and its status.
+function M.make(gateway, who, method, args, options, answer, about)
   local account = who.account
   if not accounts.begin(account, "in_flight") then
-    return answer(false, status.refusal(429, "too many calls at a time", 1), 429)
+    return answer(about, false, status.refusal(429, "too many calls at a time", 1), 429)
   end
-  return done(account, pcall(function() return answer(call(gateway, who, method, args, options)) end))
+  return done(account, pcall(call_and_answer, gateway, who, method, args, options, answer, about))
 end
 
 return M

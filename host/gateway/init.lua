@@ -8,6 +8,7 @@ local events_route = require "clouds.gateway.events_route"
 local http = require "clouds.http"
 local hub = require "clouds.gateway.hub"
 local live = require "clouds.gateway.live"
+local openapi_route = require "clouds.gateway.openapi_route"
 local settings_of = require "clouds.gateway.settings"
 local source = require "clouds.gateway.source"
 local status = require "clouds.gateway.status"
@@ -25,21 +26,24 @@ local function set_of(list)
   return set
 end
 
--- What the parts of a gateway share.
-local function gateway_of(settings)
+--- What the parts of a gateway share. Beside settings: `client`, the node that calls; `is_inside`, whether those who
+--- ask may know all of the cluster.
+function M.parts(settings)
   local function value(name) return settings[name] or DEFAULTS[name] end
   local gateway = {
     access = access.read(settings.allow or {}),
     accounts = accounts.new(),
     auth_timeout = value "auth_timeout",
     authorize = settings.authorize,
-    client = require("clouds").client(),
+    client = settings.client or require("clouds").client(),
+    is_inside = settings.is_inside,
     known = { names = {}, count = 0 },
     limits = { rate = value "rate", burst = settings.burst or 2 * value "rate", in_flight = value "in_flight",
       subscriptions = value "subscriptions" },
     open = settings.open,
     origins = set_of(settings.origins),
     stall = value "stall",
+    tell_server = settings.tell_server,
     timeout = settings.timeout,
     unsent = value "unsent",
   }
@@ -69,7 +73,7 @@ end
 --- The server of a gateway, a clouds.http.server that does not listen yet.
 function M.server(settings)
   check(settings)
-  local gateway = gateway_of(settings)
+  local gateway = M.parts(settings)
   local options = { response_buffer = gateway.unsent, forwarded = settings.forwarded, errors = status.body }
   for _, name in ipairs { "body", "message", "connections" } do options[name] = settings[name] or DEFAULTS[name] end
   local app = http.server(options)
@@ -77,6 +81,7 @@ function M.server(settings)
   app:post("/call/*method", call_route.handler(gateway))
   app:get("/ws", websocket_route.handler(gateway))
   app:get("/events", events_route.handler(gateway))
+  app:get("/openapi.json", openapi_route.handler(gateway))
   app:get("/clouds.js", client_module.handler)
   if settings.static then app:static("/", settings.static) end
   return app

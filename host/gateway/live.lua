@@ -17,9 +17,9 @@ function M.new(tokens)
   return self
 end
 
--- A copy: whoever is let go leaves meanwhile.
-local function check_all(self)
-  local clients = {}
+--- Lets those go who may not stay any more.
+function Live:check_again()
+  local clients = {} -- a copy: whoever is let go leaves meanwhile
   for client in pairs(self.clients) do clients[#clients + 1] = client end
   for _, client in ipairs(clients) do client:check_again() end
 end
@@ -28,7 +28,7 @@ end
 function Live:add(client)
   self.clients[client], self.count = true, self.count + 1
   if not self.tokens then return end
-  self.tokens:watch(function() return self.count > 0 end, function() check_all(self) end)
+  self.tokens:watch(function() return self.count > 0 end, function() self:check_again() end)
 end
 
 function Live:remove(client)

@@ -1,5 +1,6 @@
 -- Patterns of names: tokens with dots between, of which `*` is any one, and `>` at the end one or more. It is the
 -- pattern of channels, here for methods and nodes, too.
+local memo = require "clouds.memo"
 local M = {}
 
 local function tokens_of(text)
@@ -29,9 +30,11 @@ local function covers(pattern, asked)
   return #pattern == #asked
 end
 
+local tokens_asked_for = memo(1000, tokens_of) -- a name of many parts is a list of many texts
+
 --- Whether one of the patterns stands for all that `asked`, a name or a pattern, stands for.
 function M.covers(patterns, asked)
-  local tokens = tokens_of(asked)
+  local tokens = tokens_asked_for(asked)
   for _, pattern in ipairs(patterns) do
     if covers(pattern, tokens) then return true end
   end

@@ -41,8 +41,9 @@ end
 ---- calls ----
 
 local function call(self, id, method, args, options)
-  calls.make(self.gateway, self.who, method, args, options, function(ok, result)
-    self:answer(id, ok and { results = result } or { error = result })
+  calls.make(self.gateway, self.who, method, args, options, function(_, ok, result)
+    self:answer(id, { results = ok and result or nil, error = not ok and result or nil,
+      server = calls.server_of(options) })
   end)
 end
 
@@ -95,7 +96,7 @@ local function subscribe(self, id, pattern, entry)
   if ok then return self:answer(id, { ok = true }) end
   self.open[id] = nil
   entry.leave()
-  self:answer(id, { error = status.describe(problem) })
+  self:answer(id, { error = status.describe(problem, self.gateway.is_inside) })
 end
 
 local function run_subscribe(self, id, pattern)

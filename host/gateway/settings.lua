@@ -21,11 +21,12 @@ local function is_function(value) return type(value) == "function" end
 local function is_boolean(value) return type(value) == "boolean" end
 
 local LIST, TEXT, AMOUNT = { is_list, "a list of texts" }, { is_text, "a text" }, { is_amount, "a number above 0" }
+local BOOLEAN = { is_boolean, "true or false" }
 
 local keys = {
   allow = LIST, origins = LIST, hosts = LIST, forwarded = LIST, listen = LIST,
   token_file = TEXT, static = TEXT,
-  open = { is_boolean, "true or false" },
+  open = BOOLEAN, tell_server = BOOLEAN,
   authorize = { is_function, "a function of the request and the token" },
   rate = AMOUNT, burst = AMOUNT, in_flight = AMOUNT, subscriptions = AMOUNT,
   timeout = AMOUNT, body = AMOUNT, message = AMOUNT, connections = AMOUNT, unsent = AMOUNT, stall = AMOUNT,

@@ -2,6 +2,7 @@
 --
 -- A page of another site can send requests to any address that its browser reaches, also to this machine. Its browser
 -- says so by Origin; and where a name was made to lead here, by the Host (DNS rebinding).
+local memo = require "clouds.memo"
 local status = require "clouds.gateway.status"
 local M = {}
 
@@ -10,7 +11,7 @@ local MAX_AGE = "600" -- seconds for which a browser may keep the answer to a pr
 
 local CORS_HEADERS = "Authorization, Content-Type, Clouds-Timeout, Idempotency-Key, Last-Event-ID, traceparent, "
   .. "tracestate"
-local CORS_EXPOSED = "Clouds-Request, Retry-After"
+local CORS_EXPOSED = "Clouds-Request, Clouds-Server, Retry-After"
 
 --- The names that a Host may have: a set. `listen`: the addresses.
 function M.names(hosts, listen)
@@ -24,27 +25,35 @@ function M.names(hosts, listen)
   return names
 end
 
+M.local_names = M.names({}, {})
+
+--- What a Host names, without its port.
+M.name_of_host = memo(1000, function(host) return (host:lower():gsub(":%d*$", "")) end)
+
 --- Refuses a Host that is not among the names. Only HTTP/1.0, which no browser sends, may come without one.
 function M.check_host(names, request)
   local host = request.headers.host
   if not host or names["*"] then return end
-  if not names[host:lower():gsub(":%d*$", "")] then
+  if not names[M.name_of_host(host)] then
     status.refuse(403, "this Host is not served here: expected --host NAME for it")
   end
 end
 
 -- Whether the page is one of this server, or of an origin that is allowed. nil: no browser's page asks.
-local function is_welcome(origins, request)
-  local origin = request.headers.origin
+local function is_welcome(origins, headers)
+  local origin = headers.origin
   if not origin then return nil end
   origin = origin:lower()
   if origins[origin] then return true end
-  return origin:match("^https?://(.+)$") == (request.headers.host or ""):lower()
+  return origin:match("^https?://(.+)$") == (headers.host or ""):lower()
 end
+
+--- Whether header fields are not those of a page of another site.
+function M.is_own(headers) return is_welcome({}, headers) ~= false end
 
 --- Refuses a page of another site.
 function M.check_origin(origins, request)
-  if is_welcome(origins, request) == false then status.refuse(403, "not for the pages of other sites") end
+  if is_welcome(origins, request.headers) == false then status.refuse(403, "not for the pages of other sites") end
 end
 
 local function is_preflight(request)

@@ -38,9 +38,9 @@ function M.of(err)
   return by_outcome[err.outcome] or own_status(err)
 end
 
---- An error of a call as a table for JSON.
-function M.describe(err)
-  if err.outcome == "APP_ERROR" then return common.error_table(err) end
+--- An error of a call as a table for JSON. is_inside: all of it, for who may know the cluster.
+function M.describe(err, is_inside)
+  if is_inside or err.outcome == "APP_ERROR" then return common.error_table(err) end
   local told = { code = err.code, outcome = err.outcome, retryable = err.retryable,
     message = by_name[err.code] or words[err.outcome] }
   if by_code[err.code] then told.message = err.message end

@@ -7,7 +7,8 @@ local M = {}
 
 --- The token of a request: Authorization: Bearer TOKEN.
 function M.token_of(request)
-  return (request.headers.authorization or ""):match("^[Bb]earer +(%S+) *$")
+  local field = request.headers.authorization
+  return field and field:match("^[Bb]earer +(%S+) *$")
 end
 
 local function limits_of(gateway, own)
@@ -60,8 +61,9 @@ function M.identify(gateway, request, token)
   return identity and of_token(gateway, identity) or nil
 end
 
---- The same who with what the token file says now; nil: the token is not there any more.
+--- The same who with what the token file says now; nil: the token is not there any more, or nobody may stay.
 function M.again(gateway, who)
+  if gateway.is_over then return nil end
   if not who.digest then return who end
   local identity = gateway.tokens:again(who.digest)
   return identity and of_token(gateway, identity)

@@ -23,6 +23,21 @@ static size_t capacity(const host_http_connection *c)
     return c->server->limits.head + BODY_ROOM;
 }
 
+/* One is kept for the next, since most requests come and go before another needs room. */
+static char *take_room(host_http_connection *c)
+{
+    char *room = c->server->spare;
+    c->server->spare = NULL;
+    return room ? room : malloc(capacity(c));
+}
+
+static void give_room(host_http_connection *c)
+{
+    if (c->server->spare) free(c->in);
+    else c->server->spare = c->in;
+    c->in = NULL;
+}
+
 /* ---- its end */
 
 static void on_closed(uv_handle_t *handle)
@@ -36,7 +51,7 @@ static void on_closed(uv_handle_t *handle)
     host_http_parser_end(&c->parser);
     host_http_end_file(c);
     host_http_websocket_free(c);
-    free(c->in);
+    give_room(c);
     free(c);
     host_http_server_check(server);
 }
@@ -64,11 +79,20 @@ void host_http_lost(host_http_connection *c)
 
 /* ---- time */
 
+static void start_timer(host_http_connection *c)
+{
+    uv_timer_start(&c->timer, on_time, c->due - uv_now(c->server->loop), 0);
+    if (!c->server->holds) uv_unref((uv_handle_t *)&c->timer);
+}
+
+/* One that is due before is left until then: most limits are followed by the next long before they are over. */
 void host_http_limit(host_http_connection *c, double seconds)
 {
+    uint64_t now = uv_now(c->server->loop);
     if (c->state == HOST_HTTP_CLOSING) return;
-    uv_timer_start(&c->timer, on_time, (uint64_t)(seconds * 1000), 0);
-    if (!c->server->holds) uv_unref((uv_handle_t *)&c->timer);
+    c->due = now + (uint64_t)(seconds * 1000);
+    if (uv_is_active((uv_handle_t *)&c->timer) && now + uv_timer_get_due_in(&c->timer) <= c->due) return;
+    start_timer(c);
 }
 
 /* A body has some seconds, and more as it comes. What its reader takes is no fault of who sends it. */
@@ -95,6 +119,12 @@ static void on_shut(uv_shutdown_t *request, int status)
     free(request);
 }
 
+/* It has said that this request is its last, and has sent nothing behind it. */
+static bool has_said_all(const host_http_connection *c)
+{
+    return c->parser.is_complete && !c->parser.request.keep_alive && c->parsed == c->in_len;
+}
+
 /* Nothing more is written. Reads until the client has closed, too. */
 static void linger(host_http_connection *c)
 {
@@ -117,6 +147,7 @@ static void refuse(host_http_connection *c, int status, const char *why)
     c->state = HOST_HTTP_FLUSHING;
     c->keep_alive = false;
     uv_timer_stop(&c->timer);
+    if (c->server->handlers.refused) c->server->handlers.refused(c->server->handlers.self, c, status);
     if (host_http_put(c, text, size)) host_http_advance(c);
     else host_http_connection_close(c);
 }
@@ -128,7 +159,9 @@ static void on_pump(host_http_connection *c);
 static void on_time(uv_timer_t *timer)
 {
     host_http_connection *c = timer->data;
-    if (c->later) {
+    if (uv_now(c->server->loop) < c->due) {
+        start_timer(c);
+    } else if (c->later) {
         on_pump(c);
     } else if (c->state == HOST_HTTP_WEBSOCKET) {
         host_http_websocket_time(c);
@@ -216,18 +249,18 @@ unsigned host_http_listener(const host_http_connection *c)
     return c->listener;
 }
 
-void host_http_peer(const host_http_connection *c, char *out, size_t size)
+const char *host_http_peer(host_http_connection *c)
 {
     struct sockaddr_storage address = {0};
     int length = sizeof address;
-    bool is_known = !c->is_unix && uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &length) == 0;
-    snprintf(out, size, "%s", c->is_unix ? "unix" : "");
-    if (!is_known) return;
+    if (c->is_unix) return "unix";
+    if (c->peer[0] || uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &length) != 0) return c->peer;
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
     bool is_mapped = address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
-    if (is_mapped) uv_inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], out, size);
-    else if (address.ss_family == AF_INET6) uv_ip6_name(six, out, size);
-    else uv_ip4_name((const struct sockaddr_in *)&address, out, size);
+    if (is_mapped) uv_inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], c->peer, sizeof c->peer);
+    else if (address.ss_family == AF_INET6) uv_ip6_name(six, c->peer, sizeof c->peer);
+    else uv_ip4_name((const struct sockaddr_in *)&address, c->peer, sizeof c->peer);
+    return c->peer;
 }
 
 /* A short body that nobody read, or that nobody wanted in the end, is read off. */
@@ -268,6 +301,7 @@ void host_http_advance(host_http_connection *c)
 {
     if (c->state != HOST_HTTP_FLUSHING || c->writes) return;
     if (c->file.left) host_http_send_on(c);
+    else if (!c->keep_alive && has_said_all(c)) host_http_connection_close(c);
     else if (!c->keep_alive) linger(c);
     else if (c->parser.is_complete) next_request(c);
 }
@@ -293,12 +327,7 @@ void host_http_begin(host_http_connection *c)
 static void hand_over(host_http_connection *c)
 {
     const host_http_handlers *handlers = &c->server->handlers;
-    size_t used = 0;
     c->in_head = c->parsed;
-    if (!host_http_parser_has_body(&c->parser)) {
-        host_http_parse(&c->parser, c->in + c->parsed, c->in_len - c->parsed, &used);
-        c->parsed += used;
-    }
     c->state = HOST_HTTP_ANSWERING;
     c->is_head = host_http_is(c->parser.request.method, "HEAD");
     handlers->request(handlers->self, c, &c->parser.request);
@@ -355,10 +384,7 @@ static void next_request(host_http_connection *c)
     host_http_begin(c);
     c->later = left && !c->pumps;
     host_http_limit(c, c->later ? 0 : left ? c->server->limits.head_time : host_http_idle_time(c->server));
-    if (!left) {
-        free(c->in);
-        c->in = NULL;
-    }
+    if (!left) give_room(c);
     if (!host_http_leave(c)) host_http_read_on(c);
 }
 
@@ -368,7 +394,7 @@ static void on_room(uv_handle_t *handle, size_t unused, uv_buf_t *buf)
 {
     host_http_connection *c = handle->data;
     (void)unused;
-    if (!c->in && !(c->in = malloc(capacity(c)))) {
+    if (!c->in && !(c->in = take_room(c))) {
         *buf = uv_buf_init(NULL, 0);
         return;
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,8 +84,8 @@ static bool leave_piece(host_http_connection *c)
     return host_http_queue(c, text, size);
 }
 
-/* One turn's worth; then others have theirs. */
-void host_http_send_on(host_http_connection *c)
+/* What the socket takes, one turn's worth at most; then others have theirs. False: the connection is lost. */
+static bool send_part(host_http_connection *c)
 {
     uv_os_fd_t socket;
     size_t turn = AT_A_TIME;
@@ -101,6 +102,12 @@ void host_http_send_on(host_http_connection *c)
         c->file.left -= (uint64_t)n;
         turn -= (size_t)n;
     }
+    return goes_on;
+}
+
+void host_http_send_on(host_http_connection *c)
+{
+    bool goes_on = send_part(c);
     if (goes_on && c->file.left) goes_on = leave_piece(c);
     if (!goes_on) {
         host_http_connection_close(c);
@@ -120,14 +127,40 @@ void host_http_end_file(host_http_connection *c)
 
 static int send_small(host_http_connection *c, char *head, size_t head_size, int fd, uint64_t at, uint64_t length)
 {
-    char *text = realloc(head, head_size + (size_t)length);
+    char *text = host_http_more_room(head, head_size, (size_t)length);
     if (!text || read_piece(fd, text + head_size, (size_t)length, at) != length) {
-        free(text ? text : head);
+        host_http_free_room(text);
         return gone(c);
     }
     if (!host_http_put(c, text, head_size + (size_t)length)) return gone(c);
     host_http_answered(c);
     return 0;
+}
+
+/* More follows at once, so that it goes with that. */
+static bool put_head(host_http_connection *c, char *head, size_t size)
+{
+    uv_os_fd_t socket;
+    ssize_t n = -1;
+    if (c->writes == 0 && uv_fileno(&c->uv.handle, &socket) == 0)
+        n = send(socket, head, size, MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == (ssize_t)size) return host_http_free_room(head), true;
+    if (n <= 0) return host_http_put(c, head, size);
+    memmove(head, head + n, size - (size_t)n);
+    return host_http_queue(c, head, size - (size_t)n);
+}
+
+/* Of what does not go out at once the connection has a copy of the descriptor. */
+static bool begin_file(host_http_connection *c, int fd, uint64_t at, uint64_t length)
+{
+    c->file.fd = fd;
+    c->file.at = at;
+    c->file.left = length;
+    bool goes_on = c->writes || send_part(c);
+    c->file.fd = goes_on && c->file.left ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : 0;
+    if (c->file.fd < 0) goes_on = false;
+    if (!goes_on) c->file.fd = 0, c->file.left = 0;
+    return goes_on;
 }
 
 int host_http_answer_file(host_http_connection *c, const host_http_response *response, int fd, uint64_t at,
@@ -140,13 +173,8 @@ int host_http_answer_file(host_http_connection *c, const host_http_response *res
     c->keep_alive = keep_alive;
     if (!head) return gone(c);
     if (!c->is_head && length <= SMALL) return send_small(c, head, size, fd, at, length);
-    if (!host_http_put(c, head, size)) return gone(c);
-    if (!c->is_head) {
-        c->file.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        c->file.at = at;
-        c->file.left = length;
-        if (c->file.fd < 0) return c->file.fd = 0, gone(c);
-    }
+    if (c->is_head ? !host_http_put(c, head, size) : !(put_head(c, head, size) && begin_file(c, fd, at, length)))
+        return gone(c);
     host_http_answered(c);
     return 0;
 }

@@ -23,6 +23,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 #include <uv.h>
 
 typedef struct host_http_text {
@@ -49,6 +51,7 @@ typedef struct host_http_response {
     int status;
     const host_http_field *fields; /* besides Date, Content-Length and Connection */
     size_t field_count;
+    host_http_text lines; /* more of them as they are sent, by host_http_lines or otherwise known to be right */
     host_http_text body;
 } host_http_response;
 
@@ -77,6 +80,8 @@ typedef struct host_http_handlers {
     void (*room)(void *self, host_http_connection *connection); /* as host_http_want_room asked for */
     void (*gone)(void *self, host_http_connection *connection);
     void (*message)(void *self, host_http_connection *connection, bool is_binary, host_http_text text); /* WebSocket */
+    /* May be NULL: a request is answered by this status in the place of its handler, if it has come to one. */
+    void (*refused)(void *self, host_http_connection *connection, int status);
     /* If it is there, connections are its: it accepts what waits there, and nothing else here is done. */
     void (*connection)(void *self, uv_stream_t *listener);
     void (*drained)(void *self); /* after host_http_stop: the last connection has ended, and the server with it */
@@ -143,8 +148,8 @@ enum host_http_piece {
 enum host_http_piece host_http_read(host_http_connection *connection, host_http_text *piece, const char **why);
 /* The most that the body of this request may have, from here on. */
 void host_http_limit_body(host_http_connection *connection, size_t size);
-/* Where the client is: its address, or "unix". */
-void host_http_peer(const host_http_connection *connection, char *out, size_t size);
+/* Where the client is: its address, or "unix"; "" when it is gone and nobody has asked before. */
+const char *host_http_peer(host_http_connection *connection);
 /* As host_http_adopt was told; else 0. */
 unsigned host_http_listener(const host_http_connection *connection);
 /* What belongs to the request that is not answered yet; NULL at its beginning. */
@@ -154,6 +159,8 @@ void **host_http_slot(host_http_connection *connection);
  * because the client is gone, and with it the request. */
 
 int host_http_answer(host_http_connection *connection, const host_http_response *response);
+/* Fields as they are sent, each with the end of its line, in memory that the caller frees. NULL: EINVAL, or ENOMEM. */
+char *host_http_lines(const host_http_field *fields, size_t count, size_t *size);
 /* The beginning of an answer whose body follows in pieces: of `length` bytes in all, or (-1) of any. */
 int host_http_start(host_http_connection *connection, const host_http_response *response, int64_t length);
 /* EINVAL: more than was promised. */
@@ -187,8 +194,18 @@ void host_http_websocket_status(const host_http_connection *connection, int *cod
 /* Nothing is read meanwhile. */
 void host_http_pause(host_http_connection *connection, bool pauses);
 
-/* request.c: the value of the first field of this name, in small letters; or .p NULL. */
-host_http_text host_http_find(const host_http_request *request, const char *name);
-bool host_http_is(host_http_text text, const char *word); /* without regard to case */
+/* Without regard to case. Here, since most words are told apart by their length, which is known when this is compiled. */
+static inline bool host_http_is(host_http_text text, const char *word)
+{
+    return text.n == strlen(word) && strncasecmp(text.p, word, text.n) == 0;
+}
+
+/* The value of the first field of this name, in small letters; or .p NULL. */
+static inline host_http_text host_http_find(const host_http_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->field_count; i++)
+        if (host_http_is(request->fields[i].name, name)) return request->fields[i].value;
+    return (host_http_text){NULL, 0};
+}
 
 #endif

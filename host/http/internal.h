@@ -3,6 +3,7 @@
 #define HOST_HTTP_INTERNAL_H
 
 #include <llhttp.h>
+#include <netinet/in.h>
 
 #include "host/http/http.h"
 
@@ -10,7 +11,7 @@
 
 enum host_http_progress {
     HOST_HTTP_MORE, /* all of it was understood, and the request goes on */
-    HOST_HTTP_HEAD, /* its head is complete */
+    HOST_HTTP_HEAD, /* its head is complete, and without a body it is, too: is_complete */
     HOST_HTTP_END,  /* it is complete */
     HOST_HTTP_BAD   /* it is refused: parser.status and parser.why */
 };
@@ -37,13 +38,22 @@ void host_http_parser_begin(host_http_parser *parser, const host_http_limits *li
 enum host_http_progress host_http_parse(host_http_parser *parser, const char *data, size_t size, size_t *used);
 /* Is there anything of a request yet? */
 bool host_http_parser_is_fresh(const host_http_parser *parser);
-bool host_http_parser_has_body(const host_http_parser *parser);
 void host_http_parser_end(host_http_parser *parser);
 /* The status for a head that does not end within its limit. */
 int host_http_refuse_long(host_http_parser *parser, const char *data, size_t size);
 
-/* check.c: what llhttp takes, and we do not. `raw` is the head as it came. 0, or the status and why. */
-int host_http_check(const host_http_request *request, host_http_text raw, bool is_upgrade, const char **why);
+/* check.c */
+
+/* Of the fields that say how a request is understood, how many there are, and the first of each. */
+typedef struct host_http_facts {
+    size_t hosts, lengths, encodings;
+    host_http_text length, encoding, expect;
+} host_http_facts;
+
+host_http_facts host_http_facts_of(const host_http_request *request);
+/* What llhttp takes, and we do not. `raw` is the head as it came. 0, or the status and why. */
+int host_http_check(const host_http_request *request, const host_http_facts *facts, host_http_text raw, bool is_upgrade,
+                    const char **why);
 
 /* request.c: may it be the name of a header field? */
 bool host_http_is_token(host_http_text text);
@@ -56,8 +66,7 @@ enum host_http_framing {
     HOST_HTTP_TO_THE_END /* of the connection */
 };
 
-/* The bytes of a response, in memory that the caller frees; NULL: no memory, or (errno EINVAL) a field cannot be sent.
- */
+/* The bytes of a response, in room for host_http_put; NULL: no memory, or (errno EINVAL) a field cannot be sent. */
 char *host_http_format(const host_http_response *response, bool is_head, bool keep_alive, size_t *size);
 /* Of its head alone. */
 char *host_http_format_head(const host_http_response *response, enum host_http_framing framing, uint64_t length,
@@ -85,12 +94,14 @@ struct host_http_connection {
         uv_pipe_t pipe;
     } uv;
     uv_timer_t timer, write_timer;
+    uint64_t due; /* what `timer` stands for, of the loop's clock */
     int open_handles;
     host_http_server *server;
     struct host_http_connection *next, **from;
     enum host_http_state state;
     bool is_unix;
-    unsigned listener; /* of the process that accepted it */
+    unsigned listener;           /* of the process that accepted it */
+    char peer[INET6_ADDRSTRLEN]; /* once somebody has asked */
     host_http_parser parser;
     /* reading */
     bool reads, wants_body, said_continue;
@@ -133,6 +144,7 @@ struct host_http_server {
     struct host_http_server *next;
     host_http_connection *connections;
     size_t count;
+    char *spare; /* room for `in` of the next that needs some */
 };
 
 /* arrival.c: takes one that waits at the listener. */
@@ -162,7 +174,11 @@ double host_http_idle_time(const host_http_server *server);
 /* Gives the connection away, when it may be; true: it has ended here. */
 bool host_http_leave(host_http_connection *connection);
 
-/* output.c: takes over `text`. False: the connection is lost. */
+/* output.c: room for what is put next; with so much more, else NULL and there is none any more; it is not put. */
+char *host_http_room(size_t size);
+char *host_http_more_room(char *text, size_t size, size_t more);
+void host_http_free_room(char *text);
+/* Takes over `text`, which is such room, or was allocated. False: the connection is lost. */
 bool host_http_put(host_http_connection *connection, char *text, size_t size);
 /* The same, and it is left with the loop in any case, which goes on with it in its next turn. */
 bool host_http_queue(host_http_connection *connection, char *text, size_t size);

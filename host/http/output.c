@@ -1,7 +1,7 @@
 /* What goes out on a connection: answers whole and in pieces, and how long the other end may leave them where they are.
  *
  * Design note. What the kernel takes at once is written at once: nothing is kept of it, and the next request is there
- * in the same turn. */
+ * in the same turn. So what is short is made in one room for all connections, and moved when it has to wait. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,11 +64,41 @@ static void on_written(uv_write_t *request, int status)
     }
 }
 
+static char few[4096];
+
+char *host_http_room(size_t size)
+{
+    return size <= sizeof few ? few : malloc(size);
+}
+
+char *host_http_more_room(char *text, size_t size, size_t more)
+{
+    if (text == few && size + more <= sizeof few) return text;
+    char *moved = malloc(size + more);
+    if (moved) memcpy(moved, text, size);
+    host_http_free_room(text);
+    return moved;
+}
+
+void host_http_free_room(char *text)
+{
+    if (text != few) free(text);
+}
+
+/* What waits is in memory of its own. */
+static char *keep(char *text, size_t size)
+{
+    if (text != few) return text;
+    char *kept = malloc(size);
+    return kept ? memcpy(kept, text, size) : NULL;
+}
+
 static bool queue_rest(host_http_connection *c, char *text, size_t size, size_t done)
 {
     piece *p = malloc(sizeof *p);
-    uv_buf_t rest = uv_buf_init(text + done, (unsigned)(size - done));
-    if (!p || uv_write(&p->write, &c->uv.stream, &rest, 1, on_written) != 0) {
+    text = keep(text, size);
+    uv_buf_t rest = uv_buf_init(text ? text + done : NULL, (unsigned)(size - done));
+    if (!p || !text || uv_write(&p->write, &c->uv.stream, &rest, 1, on_written) != 0) {
         free(p);
         free(text);
         return false;
@@ -88,7 +118,7 @@ bool host_http_put(host_http_connection *c, char *text, size_t size)
         n = uv_try_write(&c->uv.stream, &buf, 1);
     }
     if (n == (int)size || (n < 0 && n != UV_EAGAIN)) {
-        free(text);
+        host_http_free_room(text);
         return n >= 0;
     }
     return queue_rest(c, text, size, n > 0 ? (size_t)n : 0);

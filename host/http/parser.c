@@ -82,9 +82,6 @@ static int on_headers_complete(llhttp_t *llhttp)
     p->has_head = true;
     r->minor = llhttp->http_minor;
     r->keep_alive = llhttp_should_keep_alive(llhttp);
-    r->expects_continue = r->minor == 1 && host_http_is(host_http_find(r, "expect"), "100-continue");
-    p->is_chunked = host_http_find(r, "transfer-encoding").p != NULL;
-    p->length = p->is_chunked ? 0 : llhttp->content_length;
     return HPE_PAUSED;
 }
 
@@ -110,11 +107,15 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t n)
     return 0;
 }
 
-static int on_message_complete(llhttp_t *llhttp)
+static void complete(host_http_parser *p)
 {
-    host_http_parser *p = of(llhttp);
     p->is_complete = true;
     p->request.body = (host_http_text){p->body ? p->body : "", p->body_len};
+}
+
+static int on_message_complete(llhttp_t *llhttp)
+{
+    complete(of(llhttp));
     return HPE_PAUSED;
 }
 
@@ -148,11 +149,6 @@ bool host_http_parser_is_fresh(const host_http_parser *p)
     return p->head == NULL;
 }
 
-bool host_http_parser_has_body(const host_http_parser *p)
-{
-    return p->is_chunked || p->length > 0;
-}
-
 int host_http_refuse_long(host_http_parser *p, const char *data, size_t size)
 {
     bool in_target = !memchr(data, '\n', size);
@@ -175,10 +171,17 @@ static enum host_http_progress refused(host_http_parser *p, llhttp_errno_t code)
 /* llhttp would take an upgrade as the end of HTTP: nothing here is upgraded, which a server may decide. */
 static enum host_http_progress head_ended(host_http_parser *p, const char *end)
 {
+    host_http_request *r = &p->request;
     const host_http_text raw = {p->head, (size_t)(end - p->head)};
-    p->status = host_http_check(&p->request, raw, p->llhttp.upgrade, &p->why);
+    const host_http_facts facts = host_http_facts_of(r);
+    p->status = host_http_check(r, &facts, raw, p->llhttp.upgrade, &p->why);
+    if (p->status) return HOST_HTTP_BAD;
     p->llhttp.upgrade = 0;
-    return p->status ? HOST_HTTP_BAD : HOST_HTTP_HEAD;
+    r->expects_continue = r->minor == 1 && facts.expect.p;
+    p->is_chunked = facts.encodings > 0;
+    p->length = p->is_chunked ? 0 : p->llhttp.content_length;
+    if (!p->is_chunked && !p->length) complete(p);
+    return HOST_HTTP_HEAD;
 }
 
 /* The sizes and extensions of chunks are bytes, too, of which nothing comes. */
@@ -192,6 +195,7 @@ enum host_http_progress host_http_parse(host_http_parser *p, const char *data, s
 {
     bool in_body = p->has_head;
     uint64_t body_before = p->body_total;
+    if (p->is_complete) return *used = 0, HOST_HTTP_END;
     if (in_body && p->length > p->body_limit) {
         refuse(p, 413, too_long);
         return HOST_HTTP_BAD;

@@ -49,7 +49,6 @@ static const struct {
 
 static const char *reason_of(int status)
 {
-    if (status == 200) return "OK";
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status) return reasons[i].text;
     return "";
@@ -126,6 +125,7 @@ static char *put_number(char *to, uint64_t number)
 
 static char *put_status(char *to, int status)
 {
+    if (status == 200) return put_word(to, "HTTP/1.1 200 OK\r\n");
     to = put_number(put_word(to, "HTTP/1.1 "), (uint64_t)status);
     return put_word(put_word(put_word(to, " "), reason_of(status)), "\r\n");
 }
@@ -153,15 +153,26 @@ static bool measure(const host_http_response *r, size_t *need)
 /* The first line and those of put_end take no more. */
 enum { LINES = 192 };
 
+char *host_http_lines(const host_http_field *fields, size_t count, size_t *size)
+{
+    const host_http_response r = {.fields = fields, .field_count = count};
+    *size = 0;
+    if (!measure(&r, size)) return NULL;
+    char *text = malloc(*size + 1), *at = text;
+    for (size_t i = 0; text && i < count; i++) at = put_field(at, &fields[i]);
+    return text;
+}
+
 static char *format(const host_http_response *r, enum host_http_framing framing, uint64_t length, bool keep_alive,
                     host_http_text body, size_t *size)
 {
-    size_t need = body.n;
+    size_t need = body.n + r->lines.n;
     host_http_text date = date_line();
     if (!measure(r, &need)) return NULL;
-    char *text = malloc(LINES + date.n + need), *at = text;
+    char *text = host_http_room(LINES + date.n + need), *at = text;
     if (!text) return NULL;
     at = put(put_status(at, r->status), date);
+    if (r->lines.n) at = put(at, r->lines);
     for (size_t i = 0; i < r->field_count; i++) at = put_field(at, &r->fields[i]);
     at = put_end(at, r->status, framing, length, keep_alive);
     if (body.n) at = put(at, body);
@@ -184,10 +195,11 @@ char *host_http_format_head(const host_http_response *r, enum host_http_framing 
 
 char *host_http_format_refusal(int status, const char *why, size_t *size)
 {
+    static const char type[] = "Content-Type: application/json\r\n";
     char text[256];
     int n = snprintf(text, sizeof text, "{\"error\":{\"message\":\"%s\"}}\n", why);
-    const host_http_field type = {{"Content-Type", 12}, {"application/json", 16}};
-    const host_http_response response = {
-        status, &type, 1, {text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1}};
+    const host_http_response response = {.status = status,
+                                         .lines = {type, sizeof type - 1},
+                                         .body = {text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1}};
     return host_http_format(&response, false, false, size);
 }

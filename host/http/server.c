@@ -150,6 +150,7 @@ void host_http_server_check(host_http_server *server)
         break;
     }
     if (!server->is_closing) server->handlers.drained(server->handlers.self);
+    free(server->spare);
     free(server);
 }
 

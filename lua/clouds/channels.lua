@@ -3,6 +3,7 @@ local core = require("clouds.core")
 local node = require("clouds.node")
 local scheduler = require("clouds.scheduler")
 local settings = require("clouds.options")
+local trace = require("clouds.trace")
 
 local Node = node.Node
 local M = {}
@@ -60,6 +61,14 @@ function Subscription:close()
   return self.node.core:unsubscribe(self.id)
 end
 
+-- What a watch gives is used later, in no span of the message.
+local function run(self, value, message)
+  if self.is_watch then
+    return scheduler.protected(self.fn, value, message)
+  end
+  return trace.consume(self.node, message, scheduler.protected, self.fn, value, message)
+end
+
 -- A message, in a coroutine of its own. So many may be at work at a time; what comes then is dropped, and told with the
 -- next one.
 local function take(self, value, message)
@@ -72,7 +81,7 @@ local function take(self, value, message)
     self.dropped = 0
   end
   self.handled = self.handled + 1
-  local ok, problem, traceback = scheduler.protected(self.fn, value, message)
+  local ok, problem, traceback = run(self, value, message)
   self.handled = self.handled - 1
   if not ok then
     scheduler.report(problem, traceback, "subscription")
@@ -101,7 +110,7 @@ local function check_count(options, name, level)
   end
 end
 
-local function subscribe(self, topics, fn, options, level)
+local function subscribe(self, topics, fn, options, level, is_watch)
   options = options or {}
   settings.check_names(options, OF_SUBSCRIBE, level + 1)
   check_timeout(options, level + 1)
@@ -119,6 +128,7 @@ local function subscribe(self, topics, fn, options, level)
     node = self,
     id = id,
     fn = fn,
+    is_watch = is_watch,
     topics = { unpack(list) },
     queue = options.queue or DEFAULT_QUEUE,
     handled = 0,
@@ -202,7 +212,7 @@ function Node:watch(topics, options)
   local state = { list = {}, first = 1, last = 0, queue = options and options.queue or DEFAULT_QUEUE }
   local subscription, problem = subscribe(self, topics, function(value, message)
     put(state, value, message)
-  end, options, 2)
+  end, options, 2, true)
   if not subscription then
     return nil, problem
   end

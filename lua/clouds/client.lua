@@ -19,11 +19,22 @@ local types = {
   correlation = "string",
   hedge = "number",
   idempotent = "boolean",
+  about = "table",
   on_retry = "function",
 }
 local OF_CALL = {
   "timeout", "deadline", "retry", "server", "meta",
-  "key", "once", "hedge", "idempotent", "reply_to", "correlation",
+  "key", "once", "hedge", "idempotent", "reply_to", "correlation", "about",
+}
+-- These the core reads by name, from the table.
+local RARER = {
+  key = true,
+  once = true,
+  hedge = true,
+  idempotent = true,
+  reply_to = true,
+  correlation = true,
+  about = true,
 }
 local OF_BIND = { "timeout", "deadline", "retry", "on_retry" }
 
@@ -39,7 +50,9 @@ local function check_value(name, value, level)
   end
 end
 
+-- Whether there are rarer ones.
 local function check_options(options, names, level)
+  local has_rarer = false
   settings.check_names(options, names, level + 1)
   for name, value in pairs(options) do
     local expected = types[name]
@@ -47,7 +60,20 @@ local function check_options(options, names, level)
       error(("option '%s': expected a %s"):format(name, expected), level + 1)
     end
     check_value(name, value, level + 1)
+    has_rarer = has_rarer or RARER[name]
   end
+  return has_rarer
+end
+
+-- Checks the options of a call, of which `about` says nothing until it has ended. The table, if it has rarer ones.
+local function check_call(options, level)
+  if not check_options(options, OF_CALL, level + 1) then
+    return nil
+  end
+  if options.about then
+    options.about.server = nil
+  end
+  return options
 end
 
 -- For the library 0 retries are the node's default, and below 0 is none.
@@ -115,7 +141,7 @@ function Client:call(name, args, options, callback)
     end
     return self.core:call(name, args, callback)
   end
-  check_options(options, OF_CALL, 2)
+  local rarer = check_call(options, 2)
   return self.core:call(
     name,
     args,
@@ -127,7 +153,7 @@ function Client:call(name, args, options, callback)
     nil,
     options.meta,
     false,
-    options
+    rarer
   )
 end
 
@@ -148,10 +174,10 @@ function Client:notify(name, args, options)
     error("expected the arguments in a table", 2)
   end
   options = options or {}
-  check_options(options, OF_CALL, 2)
+  local rarer = check_call(options, 2)
   local timeout, deadline, retries = options.timeout or 0, options.deadline or 0, retries_of(options.retry)
   return sent(
-    self.core:call(name, args, nil, timeout, deadline, retries, options.server, nil, options.meta, true, options)
+    self.core:call(name, args, nil, timeout, deadline, retries, options.server, nil, options.meta, true, rarer)
   )
 end
 

@@ -10,7 +10,7 @@ local App = {}
 App.__index = App
 
 M.events = { "ready", "fork", "worker_ready", "exit", "giveup", "retire", "hang", "drain", "signal",
-  "reloading", "reload", "stop", "error", "missed" }
+  "reloading", "reload", "upgrade", "stop", "error", "missed" }
 
 local other_names = { restartgiveup = "giveup" } -- of node-cluster
 

@@ -33,6 +33,16 @@ local function show(value)
   return ("(error object is a %s value) %s"):format(type(value), text)
 end
 
+-- What its __tostring makes of it; nil: it has none.
+local function text_of(err)
+  local meta = getmetatable(err)
+  if type(meta) ~= "table" or not meta.__tostring then
+    return nil
+  end
+  local ok, text = pcall(tostring, err)
+  return ok and text or "(error object whose __tostring fails)"
+end
+
 local function message_of(err)
   local message = rawget(err, "message")
   if type(message) == "string" then
@@ -41,9 +51,9 @@ local function message_of(err)
   if message ~= nil and message ~= core.null then
     return type(message) == "table" and show(message) or tostring(message)
   end
-  local meta = getmetatable(err)
-  if type(meta) == "table" and meta.__tostring then
-    return tostring(err)
+  local text = text_of(err)
+  if text then
+    return text
   end
   local code = rawget(err, "code")
   if code ~= nil and code ~= core.null then
@@ -65,7 +75,8 @@ function M.place(about)
   if type(about) ~= "table" then
     return ""
   end
-  return M.escape((" (request %s of %s)"):format(tostring(about.request), tostring(about.caller)))
+  local trace = about.trace and (", trace %s"):format(tostring(about.trace)) or ""
+  return M.escape((" (request %s of %s%s)"):format(tostring(about.request), tostring(about.caller), trace))
 end
 
 local named = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
@@ -87,10 +98,9 @@ function M.describe(err)
   if type(err) == "string" or type(err) == "number" then
     return tostring(err)
   end
-  local meta = getmetatable(err)
-  if type(meta) == "table" and meta.__tostring then
-    local ok, text = pcall(tostring, err)
-    return ok and text or "(error object whose __tostring fails)"
+  local text = text_of(err)
+  if text then
+    return text
   end
   local code, message = nil, nil
   if type(err) == "table" then

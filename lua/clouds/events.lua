@@ -121,6 +121,8 @@ end
 function M.event(name, number, ...)
   if name == "log" then
     return scheduler.log(number, ...)
+  elseif name == "context closed" then
+    return scheduler.context_over(number)
   elseif name == "up" or name == "down" then
     return bus_changed(number, name, (...))
   end

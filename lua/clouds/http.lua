@@ -93,6 +93,12 @@ local function read_trusted(list, level)
   return set
 end
 
+-- A handler of one argument makes the answer of what it returns.
+local function takes_response(fn)
+  local about = debug.getinfo(fn, "u")
+  return about.isvararg or about.nparams > 1
+end
+
 --- A server: options, and a function for what has no route; both may be left out.
 function M.server(options, fn)
   if type(options) == "function" and fn == nil then
@@ -117,7 +123,7 @@ function M.server(options, fn)
     handover = options.handover ~= false,
     forwarded = read_trusted(options.forwarded, 2),
     router = routes.new(),
-    fallback = fn and { fn = fn, names = {} },
+    fallback = fn and { fn = fn, names = {}, pattern = "*", responds = takes_response(fn) },
     around = {},
     listeners = {},
   }, App)
@@ -145,7 +151,7 @@ local function add(self, method, pattern, fn, options, level)
     error("expected a function as the handler", level)
   end
   options = check_route(options, level)
-  self.router:add(method, pattern, { fn = fn, body = options.body }, level)
+  self.router:add(method, pattern, { fn = fn, body = options.body, responds = takes_response(fn) }, level)
   return self
 end
 
@@ -185,7 +191,7 @@ function App:websocket(pattern, fn, options)
   elseif options ~= nil and type(options) ~= "table" then
     error("expected a table of options", 2)
   end
-  self.router:add("GET", pattern, { fn = websocket.handler(fn, options or {}, 2) }, 2)
+  self.router:add("GET", pattern, { fn = websocket.handler(fn, options or {}, 2), responds = true }, 2)
   return self
 end
 
@@ -221,8 +227,7 @@ end
 
 -- The route of a request, whose params are set.
 local function route_of(app, request)
-  local path = request.target:match("^[^?]*")
-  local methods, values = app.router:find(path)
+  local methods, values = app.router:find(routes.path_of(request.target))
   local route = methods and routes.handler(methods, request.method)
   if not route then
     return app.fallback or { fn = methods and other_methods(methods) or methods == false and not_encoded or not_found }
@@ -237,28 +242,39 @@ local function route_of(app, request)
   return route
 end
 
-local function call_around(app, fn, request, response, at)
-  local around = app.around[at]
+-- What is around the handler, from `at` on, and the handler. The function for what is left holds two values alone: each
+-- would be memory of its own.
+local function call_around(response, at)
+  local request = response.request
+  local around = request.listener.app.around[at]
   if not around then
-    return fn(request, response)
+    return response.handler(request, response)
   end
   return around(request, response, function()
-    return call_around(app, fn, request, response, at + 1)
+    return call_around(response, at + 1)
   end)
 end
 
-function App.handle(app, request, response)
-  local route = route_of(app, request)
+function App.handle(app, request, is_counted)
+  local route, around = route_of(app, request), app.around[1]
+  if is_counted and route.pattern then
+    request.box:route(route.pattern)
+  end
   if route.body then
     request.box:limit(route.body)
   end
+  if not (around or app.server_name or route.responds) then
+    return answers.answer(request, exchange.no_response, route.fn(request))
+  end
+  local response = exchange.respond(request)
   if app.server_name then
     response.fields = { "Server", app.server_name }
   end
-  if app.around[1] then
-    return answers.answer(request, response, call_around(app, route.fn, request, response, 1))
+  if around then
+    response.handler = route.fn
+    return answers.answer(request, response, call_around(response, 1))
   end
-  answers.answer(request, response, route.fn(request, response))
+  return answers.answer(request, response, route.fn(request, response))
 end
 
 ---- listening ----

@@ -2,12 +2,17 @@
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local exchange = require("clouds.http_request")
+local routes = require("clouds.http_route")
 local scheduler = require("clouds.scheduler")
 
 local M = {}
 
 local PLAIN, JSON = "text/plain; charset=utf-8", "application/json"
-local plain_fields, json_fields = { "Content-Type", PLAIN }, { "Content-Type", JSON }
+
+local lines = {
+  [PLAIN] = "Content-Type: " .. PLAIN .. "\r\n",
+  [JSON] = "Content-Type: " .. JSON .. "\r\n",
+}
 
 -- The bytes of a body, and its type.
 local function encode(body)
@@ -23,7 +28,7 @@ local function encode(body)
 end
 
 local function send_file(request, response, status, body, headers)
-  local fields = exchange.fields(response, headers, nil, 0)
+  local fields = body.lines or exchange.fields(response, headers, nil, 0)
   request.box:send_file(status, fields, body.file, body.at, body.length)
   body.file:close()
 end
@@ -34,17 +39,17 @@ local function send(request, response, status, body, headers)
     return send_file(request, response, status, body, headers)
   end
   local text, kind = encode(body)
-  local fields
-  if response.fields or headers then
-    fields = exchange.fields(response, headers, kind, 0)
+  if response.lines then -- of the handler, the type among them
+    request.box:answer(status, text, response.lines, exchange.fields(response, headers, nil, 0))
+  elseif response.fields or headers then
+    request.box:answer(status, text, nil, exchange.fields(response, headers, kind, 0))
   else
-    fields = kind == PLAIN and plain_fields or kind == JSON and json_fields or nil
+    request.box:answer(status, text, kind and lines[kind])
   end
-  request.box:answer(status, text, fields)
 end
 
 local function send_error(request, response, status, message, headers)
-  local make = request.app.errors
+  local make = request.listener.app.errors
   local body = make and make(status, message, headers) or { error = { message = message } }
   send(request, response, status, body, headers)
 end
@@ -62,11 +67,12 @@ end
 --- Where of clouds it was noticed is no news to who wrote the handler.
 function M.report(request, err, traceback)
   err = type(err) == "string" and err:gsub("^%[clouds[%w_.]*%]:%d+: ", "") or err
-  scheduler.report(err, traceback, ("handler of %s %s"):format(request.method, request.target:match("^[^?]*")))
+  scheduler.report(err, traceback, ("handler of %s %s"):format(request.method, routes.path_of(request.target)))
 end
 
 -- A handler failed. Who has begun an answer can only break it off.
-function M.fail(request, response, err, traceback)
+function M.fail(request, err, traceback)
+  local response = request.response or exchange.no_response
   if request.gone and errors.is_error(err) and err.code == "CLOUDS_CANCELED" then
     return
   end
@@ -89,7 +95,7 @@ function M.fail(request, response, err, traceback)
   if errors.is_error(err) then
     status, message = status_of(err)
   end
-  response.fields = nil
+  response.fields, response.lines = nil, nil
   send_error(request, response, status, message)
 end
 
@@ -99,18 +105,18 @@ function M.answer(request, response, first, second, third)
     if first ~= nil then
       error("the handler returned something although it has begun an answer itself", 0)
     elseif not request.ended then
-      response:finish()
+      return response:finish()
     end
   elseif request.gone then
     return
   elseif first == nil and second ~= nil then
     error(second, 0)
   elseif first == nil then
-    send(request, response, 204)
+    return send(request, response, 204)
   elseif type(first) == "number" then
-    send(request, response, first, second, third)
+    return send(request, response, first, second, third)
   else
-    send(request, response, 200, first, second)
+    return send(request, response, 200, first, second)
   end
 end
 

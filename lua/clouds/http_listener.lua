@@ -3,6 +3,7 @@ local answers = require("clouds.http_answer")
 local core = require("clouds.core")
 local exchange = require("clouds.http_request")
 local nodes = require("clouds.node")
+local routes = require("clouds.http_route")
 local scheduler = require("clouds.scheduler")
 local websocket = require("clouds.http_websocket")
 
@@ -13,38 +14,44 @@ end
 
 local M = { host = host }
 
-local Request, Response = exchange.Request, exchange.Response
+local Request = exchange.Request
 
 local open = {} -- box -> request: those that are not answered yet, and were not at once
+local newest -- the request that was begun last
 
-local function serve(app, request)
-  local response = setmetatable({ request = request }, Response)
-  local ok, err, traceback = scheduler.protected(app.handle, app, request, response)
+local function serve(app, request, is_counted)
+  newest = request
+  local ok, err, traceback = scheduler.protected(app.handle, app, request, is_counted)
   if not ok then
-    local sent, problem = pcall(answers.fail, request, response, err, traceback)
+    local sent, problem = pcall(answers.fail, request, err, traceback)
     if not sent then
       answers.report(request, problem)
       request.box:abort()
     end
   end
   request.ended = true
-  open[request.box] = nil
+  if request.scope then
+    open[request.box] = nil
+  end
 end
 
+-- In a coroutine for each request. With its response and its parameters the request has no more members than there is
+-- room for in a table of its size.
 local function begin(app, listener)
-  return function(box, method, target)
-    local request = { box = box, method = method, target = target, app = app, listener = listener }
+  return function(box, method, target, is_counted)
+    local request = { box = box, method = method, target = target, listener = listener, ended = false, scope = false }
     if listener.ports then
       request.port = listener.ports[box:listener()]
     end
-    setmetatable(request, Request)
-    request.scope = core.run_apart(serve, app, request)
-    if not request.scope then
-      error("too much runs inside of each other", 0)
-    end
-    if not request.ended then
-      open[box] = request
-    end
+    serve(app, setmetatable(request, Request), is_counted)
+  end
+end
+
+-- The newest was not answered at once.
+local function stays_open(box, scope)
+  newest.scope = scope
+  if not newest.ended then
+    open[box] = newest
   end
 end
 
@@ -93,6 +100,7 @@ end
 local function functions_of(app, listener)
   return {
     request = begin(app, listener),
+    open = stays_open,
     body = on_body,
     room = on_room,
     gone = on_gone,
@@ -133,21 +141,28 @@ function M.open(app, address)
   return add(listener, box)
 end
 
+-- What serves connections that are brought to it. Those of the master are apart from all others, for they have its
+-- numbers, and other workers can go on with them.
+local function adopting(app, is_from_master)
+  local name = is_from_master and "adopts_of_master" or "adopts"
+  if not app[name] then
+    local listener = { app = app, address = "socket", ports = {}, numbers = {}, count = 0 }
+    app[name] = add(listener, host.http_open(app.limits, functions_of(app, listener), is_from_master))
+  end
+  return app[name]
+end
+
 --- A connection that the program has accepted, by its descriptor: a copy of it is served. port: what its requests say.
 --- number: of the listener of the master that it came by, if that is so. Whether it is taken: the server may stop.
 function M.adopt(app, descriptor, port, number)
-  local listener = app.adopting
-  if not listener then
-    listener = { app = app, address = "socket", ports = {}, numbers = {} }
-    app.adopting = add(listener, host.http_open(app.limits, functions_of(app, listener)))
-  end
+  local listener = adopting(app, number ~= nil)
   local own = number or listener.numbers[port]
   if not own then
-    own = #listener.ports + 1
-    listener.numbers[port] = own
+    own = listener.count + 1
+    listener.count, listener.numbers[port] = own, own
   end
   listener.ports[own] = port
-  return listener.box:adopt(descriptor, own, number ~= nil)
+  return listener.box:adopt(descriptor, own)
 end
 
 ---- the end ----
@@ -157,7 +172,7 @@ local function cut(list)
   local names = {}
   for box, request in pairs(open) do
     if list[request.listener] then
-      local name = request.method .. " " .. request.target:match("^[^?]*")
+      local name = request.method .. " " .. routes.path_of(request.target)
       names[name] = (names[name] or 0) + 1
       end_of(request, "the server stops")
       box:abort()

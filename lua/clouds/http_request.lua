@@ -5,6 +5,7 @@
 local core = require("clouds.core")
 local errors = require("clouds.error")
 local routes = require("clouds.http_route")
+local new_table = require("table.new")
 local scheduler = require("clouds.scheduler")
 
 local M = {}
@@ -61,7 +62,7 @@ function lazy:query()
 end
 
 function lazy:path()
-  local path = self.target:match("^[^?]*")
+  local path = routes.path_of(self.target)
   return routes.decode(path) or path
 end
 
@@ -75,8 +76,11 @@ end
 
 -- Who asked: behind a proxy that is trusted, the last of those it names that is none itself.
 function lazy:remote()
-  local peer, trusted = of_connection(self, "peer"), self.app.forwarded
-  local named = trusted[peer] and self.headers["x-forwarded-for"] or ""
+  local peer, trusted = of_connection(self, "peer"), self.listener.app.forwarded
+  local named = trusted[peer] and self.headers["x-forwarded-for"]
+  if not named then
+    return peer
+  end
   local last = peer
   for address in named:gmatch("[^,%s]+") do
     last = (not trusted[address] or last == peer) and address or last
@@ -85,7 +89,7 @@ function lazy:remote()
 end
 
 function lazy:scheme()
-  local named = self.app.forwarded[of_connection(self, "peer")] and self.headers["x-forwarded-proto"]
+  local named = self.listener.app.forwarded[of_connection(self, "peer")] and self.headers["x-forwarded-proto"]
   return named == "https" and "https" or "http"
 end
 
@@ -156,17 +160,21 @@ function Request:body()
   elseif self.has_read then
     error("the body is being read in pieces", 2)
   end
-  local pieces = {}
+  local first, pieces = nil, nil -- a short body comes as one piece
   while true do
     local piece, err = self:read()
     if err then
       error(err, 0)
     elseif not piece then
       break
+    elseif not first then
+      first = piece
+    else
+      pieces = pieces or { first }
+      pieces[#pieces + 1] = piece
     end
-    pieces[#pieces + 1] = piece
   end
-  self.whole = table.concat(pieces)
+  self.whole = pieces and table.concat(pieces) or first or ""
   return self.whole
 end
 
@@ -227,12 +235,25 @@ end
 local Response = {}
 Response.__index = Response
 Response.__name = "clouds.http.response"
+
+--- The answer to a request before anything of it is known. Most handlers make it of what they return: they have none.
+function M.respond(request)
+  request.response = setmetatable({ request = request }, Response)
+  return request.response
+end
+
+M.no_response = setmetatable({}, Response)
 M.Response = Response
 
 local function check_status(status, level)
   if type(status) ~= "number" or status < 200 or status > 599 or status % 1 ~= 0 then
     error(("expected a status from 200 to 599, got %s"):format(tostring(status)), level + 1)
   end
+end
+
+-- With room for as many fields as most answers have.
+local function new_list()
+  return new_table(8, 0)
 end
 
 local function add_field(fields, name, value, level)
@@ -246,16 +267,26 @@ local function add_field(fields, name, value, level)
   elseif type(value) ~= "string" and type(value) ~= "number" then
     error(("the header field '%s': expected a text, a number or a list of them"):format(name), level + 1)
   end
-  fields[#fields + 1] = name
-  fields[#fields + 1] = tostring(value)
+  local count = #fields
+  fields[count + 1] = name
+  fields[count + 2] = type(value) == "string" and value or tostring(value)
 end
 
 local function has_field(fields, wanted)
   for i = 1, #fields, 2 do
-    if fields[i]:lower() == wanted then
+    if #fields[i] == #wanted and fields[i]:lower() == wanted then
       return true
     end
   end
+end
+
+--- Header fields as the host takes them: name, value, name, value ...
+function M.list(headers)
+  local list = {}
+  for name, value in pairs(headers) do
+    add_field(list, name, value, 2)
+  end
+  return list
 end
 
 --- The fields of an answer: those that were set before, and `headers`. `kind` is its type when none is said.
@@ -264,12 +295,14 @@ function M.fields(response, headers, kind, level)
   if not fields and not headers then
     return kind and { "Content-Type", kind } or nil
   end
-  fields = fields or {}
-  if headers ~= nil and type(headers) ~= "table" then
-    error("expected a table of header fields", level + 1)
-  end
-  for name, value in pairs(headers or {}) do
-    add_field(fields, name, value, level + 1)
+  fields = fields or new_list()
+  if headers ~= nil then
+    if type(headers) ~= "table" then
+      error("expected a table of header fields", level + 1)
+    end
+    for name, value in pairs(headers) do
+      add_field(fields, name, value, level + 1)
+    end
   end
   if kind and not has_field(fields, "content-type") then
     fields[#fields + 1] = "Content-Type"
@@ -283,7 +316,7 @@ function Response:header(name, value)
   if self.started then
     error("the answer has begun: its header fields are sent", 2)
   end
-  self.fields = self.fields or {}
+  self.fields = self.fields or new_list()
   add_field(self.fields, name, value, 2)
   return self
 end
@@ -374,7 +407,7 @@ function Response:write(text)
   local unsent, err = put(self, text)
   if not unsent then
     return nil, err
-  elseif unsent > request.app.response_buffer and core.may_wait() and not request.writer then
+  elseif unsent > request.listener.app.response_buffer and core.may_wait() and not request.writer then
     return wait_for_room(request)
   end
   return true
@@ -388,7 +421,7 @@ end
 --- Waits until no more than `response_buffer` of the server are unsent: true; or nil and an error.
 function Response:wait_room()
   local request = self.request
-  while not (request.gone or request.ended) and request.box:unsent() > request.app.response_buffer do
+  while not (request.gone or request.ended) and request.box:unsent() > request.listener.app.response_buffer do
     local ok, err = wait_for_room(request)
     if not ok then
       return nil, err
@@ -429,9 +462,9 @@ end
 
 local FileBody = {}
 
---- A body: so many bytes of an open file, from `at` on.
-function M.file_body(file, at, length)
-  return setmetatable({ file = file, at = at, length = length }, FileBody)
+--- A body: so many bytes of an open file, from `at` on. lines: all header fields as they are sent, if nobody adds any.
+function M.file_body(file, at, length, lines)
+  return setmetatable({ file = file, at = at, length = length, lines = lines }, FileBody)
 end
 
 function M.is_file(body)

@@ -2,7 +2,11 @@
 --
 -- A part is a word, `:name` (any one part) or, at the end, `*name` (the rest, slashes included). Words go before names,
 -- names before the rest. Each part of a path is decoded by itself, so that %2F is no slash between parts.
+local memo = require("clouds.memo")
+
 local M = {}
+
+local MOST_KNOWN = 256 -- paths that are not looked for again
 
 local Router = {}
 Router.__index = Router
@@ -12,7 +16,7 @@ local function new_place()
 end
 
 function M.new()
-  return setmetatable({ root = new_place(), exact = {} }, Router)
+  return setmetatable({ root = new_place(), exact = {} }, Router):forget()
 end
 
 local function byte_of(digits)
@@ -38,6 +42,12 @@ function M.query(text)
     query[M.decode(name) or name] = M.decode(value) or value
   end
   return query
+end
+
+--- What is before the question mark.
+function M.path_of(target)
+  local mark = target:find("?", 1, true)
+  return mark and target:sub(1, mark - 1) or target
 end
 
 local function check_pattern(pattern, level)
@@ -76,6 +86,13 @@ local function place_of(self, pattern)
   return place, names
 end
 
+function Router:forget()
+  self.known = memo(MOST_KNOWN, function(path)
+    return self:look_for(path)
+  end)
+  return self
+end
+
 --- Adds a handler for a method ("*": all) and a pattern. Raises when it is no pattern, or there is one already.
 function Router:add(method, pattern, route, level)
   check_pattern(pattern, level + 1)
@@ -84,6 +101,7 @@ function Router:add(method, pattern, route, level)
   if place.methods[method] then
     error(("%s %s has a handler already"):format(method, pattern), level + 1)
   end
+  self:forget()
   route.names, route.pattern = names, pattern
   place.methods[method] = route
   if not pattern:find("/[:*]") then
@@ -113,15 +131,27 @@ end
 
 -- The parts of a path, decoded; nil when one cannot be.
 local function split(path)
-  local parts = {}
-  for part in path:gmatch("/([^/]*)") do
-    local decoded = M.decode(part)
+  local parts, at = {}, path:find("/", 1, true)
+  while at do
+    local slash = path:find("/", at + 1, true)
+    local decoded = M.decode(path:sub(at + 1, slash and slash - 1))
     if not decoded then
       return nil
     end
     parts[#parts + 1] = decoded
+    at = slash
   end
   return parts
+end
+
+function Router:look_for(path)
+  local parts = split(path)
+  if not parts then
+    return { methods = false }
+  end
+  local values = {}
+  local place = walk(self.root, parts, 1, values, 0)
+  return { methods = place and place.methods, values = values }
 end
 
 --- What is there at a path: its handlers by method, and the values of the names in their order. nil: nothing; false:
@@ -131,13 +161,8 @@ function Router:find(path)
   if methods then
     return methods
   end
-  local parts = split(path)
-  if not parts then
-    return false
-  end
-  local values = {}
-  local place = walk(self.root, parts, 1, values, 0)
-  return place and place.methods, values
+  local found = self.known(path)
+  return found.methods, found.values
 end
 
 --- The handler for a method of those: HEAD is answered as GET is, if there is nothing of its own.

@@ -1,11 +1,14 @@
 --- Files of a folder over HTTP: types, ranges, and what a client has already.
 local exchange = require("clouds.http_request")
 local listener = require("clouds.http_listener")
+local memo = require("clouds.memo")
 local routes = require("clouds.http_route")
 
 local host = listener.host
 
 local M = {}
+
+local MOST_KNOWN = 1000 -- paths, and files, of which something is remembered
 
 local types = {
   avif = "image/avif",
@@ -132,6 +135,10 @@ end
 
 ---- answers ----
 
+local function tag_of(size, seconds, nanoseconds)
+  return ('"%x-%x-%x"'):format(seconds, nanoseconds, size)
+end
+
 local function fields_of(options, path, tag, modified)
   local extension = (path:match("%.([%w]+)$") or ""):lower()
   local fields = {
@@ -147,8 +154,23 @@ local function fields_of(options, path, tag, modified)
   return fields
 end
 
+-- Whoever asks for all of a file gets what others got, while it does not change: its header fields, as they are sent.
+local function whole(options, path, file, size, seconds, nanoseconds)
+  local known = options.described(path)
+  if known.size ~= size or known.seconds ~= seconds or known.nanoseconds ~= nanoseconds then
+    local fields = fields_of(options, path, tag_of(size, seconds, nanoseconds), seconds)
+    known.lines = host.http_lines(exchange.list(fields))
+    known.size, known.seconds, known.nanoseconds = size, seconds, nanoseconds
+  end
+  return 200, exchange.file_body(file, 0, size, known.lines)
+end
+
 local function answer_with(request, options, path, file, size, seconds, nanoseconds)
-  local tag = ('"%x-%x-%x"'):format(seconds, nanoseconds, size)
+  local app = request.listener.app
+  if not (app.around[1] or app.server_name or request.box:is_conditional()) then
+    return whole(options, path, file, size, seconds, nanoseconds)
+  end
+  local tag = tag_of(size, seconds, nanoseconds)
   local fields = fields_of(options, path, tag, seconds)
   if not is_as_expected(request.headers, tag, seconds) then
     return 412, nil, fields
@@ -244,11 +266,18 @@ function M.handler(prefix, folder, options, level)
   if not root then
     error(("cannot serve the folder %s: %s"):format(tostring(folder), why), level + 1)
   end
+  local described = memo(MOST_KNOWN, function()
+    return {}
+  end)
+  options = setmetatable({ described = described }, { __index = options })
   local index = options.index or "index.html"
   local _, parts = prefix:gsub("/", "")
+  local below = memo(MOST_KNOWN, function(path)
+    return { path_below(behind(path, parts), options.dotfiles) }
+  end)
   return function(request)
-    local path, is_folder = path_below(behind(request.target:match("^[^?]*"), parts), options.dotfiles)
-    return answer(request, options, open(root, path, is_folder, index))
+    local found = below(routes.path_of(request.target))
+    return answer(request, options, open(root, found[1], found[2], index))
   end
 end
 

@@ -119,7 +119,7 @@ end
 
 -- Waits until the client has taken what it was sent; or says why it cannot be sent more.
 local function make_room(self)
-  local box, limit = self.request.box, self.request.app.response_buffer
+  local box, limit = self.request.box, self.request.listener.app.response_buffer
   while not self.code and box:unsent() > limit do
     if not core.may_wait() then
       if box:unsent() > limit * RECKLESS then
@@ -227,7 +227,7 @@ function M.came(request, text, is_binary)
   self.last = self.last + 1
   self.queue[self.last] = { text = text, kind = is_binary and "binary" or "text" }
   self.bytes = self.bytes + #text
-  if not self.paused and (self.last - self.first >= MOST_WAITING or self.bytes > request.app.message) then
+  if not self.paused and (self.last - self.first >= MOST_WAITING or self.bytes > request.listener.app.message) then
     self.paused = true
     request.box:pause(true)
   end
@@ -284,7 +284,7 @@ function M.handler(fn, options, level)
     local self = { request = request, protocol = protocol, queue = {}, first = 1, last = 0, bytes = 0 }
     setmetatable(self, Socket)
     exchange.keep_facts(request)
-    local upgraded = request.box:upgrade(protocol, request.app.message, request.app.ping)
+    local upgraded = request.box:upgrade(protocol, request.listener.app.message, request.listener.app.ping)
     if upgraded == false then
       exchange.raise(400, "expected a Sec-WebSocket-Key of 16 bytes")
     elseif not upgraded then

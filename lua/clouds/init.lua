@@ -6,6 +6,7 @@ local events = require("clouds.events")
 local node = require("clouds.node")
 local settings = require("clouds.options")
 local hooked = require("clouds.hooked")
+local trace = require("clouds.trace")
 local Client = require("clouds.client")
 local Server = require("clouds.server")
 
@@ -25,6 +26,8 @@ local M = {
   sleep = scheduler.sleep,
   wait_all = scheduler.wait_all,
   request = core.request,
+  log = require("clouds.log").log,
+  trace = { span = trace.span, current = trace.current },
   pending = core.pending,
   now = scheduler.loop.now,
   shutdown = node.shutdown,

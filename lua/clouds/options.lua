@@ -120,17 +120,26 @@ end
 
 ---- of a function ----
 
+-- The list of names that a function takes -> the same as a set.
+local sets = setmetatable({}, { __mode = "k" })
+
+local function set_of(names)
+  local set = {}
+  for _, name in ipairs(names) do
+    set[name] = true
+  end
+  sets[names] = set
+  return set
+end
+
 --- Raises unless all options of a function are in its list.
 function M.check_names(options, names, level)
   if type(options) ~= "table" then
     error(names[2] and "expected a table of options" or "expected a table of options: { timeout = seconds }", level + 1)
   end
+  local known = sets[names] or set_of(names)
   for name in pairs(options) do
-    local known = false
-    for i = 1, #names do
-      known = known or names[i] == name
-    end
-    if not known then
+    if not known[name] then
       unknown(name, names, "expected " .. table.concat(names, ", "), level + 1)
     end
   end

@@ -2,6 +2,7 @@
 local core = require("clouds.core")
 local loop = require("clouds.loop")
 local errors = require("clouds.error")
+local log_lines = require("clouds.log")
 
 local M = { loop = loop }
 
@@ -16,6 +17,10 @@ end
 -- clouds.on_error of the public module, which may be replaced. The text may come from elsewhere, so that it is escaped
 -- for a terminal and stays on one line.
 function M.on_error(err, traceback, what, about)
+  if log_lines.is_json() then
+    local message = ("error in a %s: %s"):format(what, errors.describe(err))
+    return log_lines.write("", "error", message, about, { traceback = traceback })
+  end
   local where = errors.escape(what) .. errors.place(about)
   local lines = { "clouds: error in a ", where, ": ", errors.escape(errors.describe(err)), "\n" }
   if traceback then
@@ -54,14 +59,7 @@ end
 -- clouds.on_log of the public module, which may be replaced: the library's log lines of the level that the option
 -- log_level says. The library has escaped what came from elsewhere.
 function M.on_log(level, message, about)
-  local facts = {}
-  for _, name in ipairs({ "method", "request", "caller", "node" }) do
-    if about[name] then
-      facts[#facts + 1] = ("%s %s"):format(name, tostring(about[name]))
-    end
-  end
-  local more = facts[1] and (" (%s)"):format(errors.escape(table.concat(facts, ", "))) or ""
-  io.stderr:write("clouds: ", level, ": ", errors.escape(message), more, "\n")
+  log_lines.write("clouds: ", level, message, about)
 end
 
 -- Sends the answers again that found no room, until they do.
@@ -236,7 +234,7 @@ end
 
 ---- contexts ----
 
-local contexts = {} -- key -> entry { core, watch, key, number, holds, held }
+local contexts = {} -- key -> entry { core, watch, key, options, number, holds, held }
 local by_number = {}
 
 local function poll(entry)
@@ -255,22 +253,75 @@ local function log(level, about)
   end
 end
 
+local unwritten = {} -- log lines, until the next turn
+
+--- Writes the log lines that wait, for who has no further turn.
+function M.write_log()
+  local lines = unwritten
+  unwritten = {}
+  for _, line in ipairs(lines) do
+    if not (line.entry and line.entry.lost == line.about.message) then
+      log(line.level, line.about)
+    end
+  end
+end
+
 --- A log line of the context of this number. A lost connection is reported by the event that follows.
 function M.log(number, level, about)
-  loop.timer(0, function()
-    local entry = by_number[number]
-    if not (entry and entry.lost == about.message) then
-      log(level, about)
-    end
-  end)
+  unwritten[#unwritten + 1] = { entry = by_number[number], level = level, about = about }
+  if not unwritten[2] then
+    loop.timer(0, M.write_log)
+  end
+end
+
+-- Nodes that are made from now on have another.
+local function forget(entry)
+  if contexts[entry.key] == entry then
+    contexts[entry.key] = nil
+  end
 end
 
 local function drop(entry)
   entry.watch:stop()
   entry.core:destroy()
   by_number[entry.number] = nil
-  if contexts[entry.key] == entry then
-    contexts[entry.key] = nil
+  forget(entry)
+  for _, handle in ipairs(entry.waiters or {}) do
+    core.wake(handle)
+  end
+end
+
+-- One that has recorded spans ends in order before: those that wait go out, and what is logged of that is heard. Is it
+-- one of them?
+local function ends_in_order(entry)
+  if not entry.is_ending and (entry.core:counter("spans") or 0) > 0 and entry.core:close(0) then
+    entry.is_ending = true
+    forget(entry)
+    loop.timer(0, function() end) -- it is to be polled
+  end
+  return entry.is_ending
+end
+
+--- The last event of the context of this number came.
+function M.context_over(number)
+  by_number[number].is_over = true
+end
+
+--- In a coroutine, when all nodes are closed: waits until the spans of their contexts have gone out.
+function M.end_contexts()
+  local ending = {}
+  for _, entry in pairs(by_number) do
+    if ends_in_order(entry) then
+      ending[#ending + 1] = entry
+    end
+  end
+  for _, entry in ipairs(ending) do
+    if by_number[entry.number] then
+      local handle = core.slot(true)
+      entry.waiters = entry.waiters or {}
+      table.insert(entry.waiters, handle)
+      core.wait(handle)
+    end
   end
 end
 
@@ -283,10 +334,11 @@ local function update_context(entry)
       loop.timer(0, function() end)
     end
   end
-  if nodes == 0 and busy == 0 and not dirty then
+  local is_idle = nodes == 0 and busy == 0 and not dirty
+  if is_idle and (entry.is_over or not ends_in_order(entry)) then
     return drop(entry)
   end
-  local hold = busy > 0 or entry.holds > 0
+  local hold = entry.is_ending or busy > 0 or entry.holds > 0
   if hold ~= entry.held then
     entry.held = hold
     entry.watch:hold(hold)
@@ -332,7 +384,7 @@ function M.context(options)
   if not context then
     return nil, number
   end
-  entry = { core = context, number = number, key = key, holds = 0, held = false }
+  entry = { core = context, number = number, key = key, options = options, holds = 0, held = false }
   entry.watch = loop.watch(context:fd(), function()
     if by_number[number] then
       poll(entry)

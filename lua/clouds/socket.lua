@@ -178,9 +178,6 @@ local function is_too_long(self, how, count, longest)
 end
 
 local function read(self, how, n, longest)
-  if self.reader then
-    error("the socket is being read already", 3)
-  end
   self.next_piece = 0
   while true do
     local count = wanted[how](self, n)
@@ -209,30 +206,26 @@ local function read(self, how, n, longest)
   end
 end
 
-local function result(text, err)
-  if text then
-    return text
-  end
-  return nil, err
-end
-
 --- What has come; n: so many bytes; "line": a line, without its end; "all": what comes until the end. nil and "end" at
 -- the end of the input; nil and an error. `longest` is the most that a line, or all, may have (1000000 bytes).
 function Socket:read(how, longest)
   longest = longest or LONGEST
-  if type(longest) ~= "number" then
+  if self.reader then
+    error("the socket is being read already", 2)
+  elseif type(longest) ~= "number" then
     error("expected a number of bytes", 2)
   elseif how == nil or (type(how) == "number" and how >= 0 and how % 1 == 0) then
-    local text, err = read(self, how and "bytes" or "some", how)
-    return result(text, err)
+    return read(self, how and "bytes" or "some", how)
   elseif how ~= "line" and how ~= "all" then
     error("expected a number of bytes, 'line' or 'all'", 2)
   end
   local text, err = read(self, how, nil, longest)
-  if how == "all" then
-    return result(text or (err == "end" and ""), err)
+  if how == "all" and err == "end" then
+    return ""
+  elseif text then
+    return how == "all" and text or (text:gsub("\r?\n$", ""))
   end
-  return result(text and text:gsub("\r?\n$", ""), err)
+  return nil, err
 end
 
 --- For a loop over all lines.
@@ -376,6 +369,11 @@ end
 --- Writes without waiting for who reads: how many bytes are unsent then; or nil, it is lost.
 function inner.push(socket, text)
   return socket.box and (socket.box:write(text)) or nil
+end
+
+--- A connection that is open, by its descriptor.
+function inner.adopt(descriptor)
+  return new(host.stream_adopt(descriptor, kept))
 end
 
 function inner.is_socket(value)

@@ -21,6 +21,7 @@ typedef struct target {
     bool notify, has_meta; /* the meta is in s->out2 */
     int more;              /* stack index of the table that has the rarer options, or 0 */
     int hooked;            /* stack index of the first argument of the hook `attempt`, or 0 */
+    int about;             /* stack index of the table that gets who answered, or 0 */
 } target;
 
 /* nil and an error are at the top. They are returned; with a callback (its stack index) the error goes to that, later,
@@ -110,6 +111,11 @@ static int send_call(lua_State *L, lc_state *s, const target *to, lc_slot *slot,
     options->deadline = deadline_of(parent, node->ctx, to->options->deadline);
     options->retries = to->options->retries;
     options->parent = parent && parent->ctx == node->ctx ? parent->id : 0;
+    options->trace = lc_span_text(s, slot->scope, &options->trace_len);
+    if (!options->trace && parent && !options->parent) {
+        options->trace = lc_request_meta(parent);
+        options->trace_len = parent->meta_len;
+    }
     options->bytes = lc_encoded_bytes(s).p;
     options->bytes_len = lc_encoded_bytes(s).len;
     options->user_data = lc_slot_handle(s, slot);
@@ -147,10 +153,8 @@ static int start_call(lua_State *L, lc_state *s, const target *to, lc_handle han
         return failed(L, s, callback);
     }
     lc_slot_bind(L, slot, to->node, node_index, id, false);
-    if (to->hooked) {
-        lua_pushvalue(L, to->hooked);
-        lc_slot_set_hooked(L, s, slot);
-    }
+    if (to->hooked) lc_slot_keep(L, s, slot, LC_KEPT_HOOKED, to->hooked);
+    else if (to->about) lc_slot_keep(L, s, slot, LC_KEPT_ABOUT, to->about);
     if (!callback) return lc_slot_wait(L, s, slot);
     lc_slot_call_back(L, slot, callback);
     return 0;
@@ -198,8 +202,17 @@ static bool encode_arguments(lua_State *L, lc_state *s, int index)
     return lc_encode_list(L, &s->codec, index, &s->out, &s->bytes);
 }
 
+/* Pushes the option `about` of the table at `more`: its index, or 0. */
+static int push_about(lua_State *L, int more)
+{
+    lua_settop(L, more);
+    lua_getfield(L, more, "about");
+    return lua_istable(L, -1) ? more + 1 : 0;
+}
+
 /* node:call(method, list or nil, callback or nil, timeout, deadline, retries, server, hooked, meta, notify, rarer options) -> results.
- * Before each attempt the hook `attempt` is called with `hooked`, unless that is nil. */
+ * Before each attempt the hook `attempt` is called with `hooked`, unless that is nil. Of the rarer options `about` is a
+ * table, in which `server` is the id of who answered, or was asked last. */
 int lc_node_call(lua_State *L)
 {
     spec options = {0};
@@ -215,6 +228,7 @@ int lc_node_call(lua_State *L)
         to.notify = lua_toboolean(L, 11);
         to.has_meta = lua_istable(L, 10);
         to.more = lua_istable(L, 12) ? 12 : 0;
+        if (to.more) to.about = push_about(L, to.more);
     }
     if (!lua_isnil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
     lc_handle slot = slot_for(L, s, callback);

@@ -49,6 +49,7 @@ int lc_node_publish(lua_State *L)
         return lc_refuse(L, s, "value");
     }
     uint64_t operation = 0;
+    payload.trace = lc_span_meta(s, lc_scope_of(L, s), &payload.trace_len);
     node->ctx->dirty = true;
     int code = clouds_node_publish(node->node, topic, len, &payload, CLOUDS_SEND_CONFIRM, &options, &operation);
     lc_trim_large(s);

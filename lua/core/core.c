@@ -25,21 +25,28 @@ static int core_run(lua_State *L)
     return 1;
 }
 
+static lc_handle run_apart(lua_State *L, lc_state *s, int values)
+{
+    if (s->depth >= MAX_NESTED_RUNS) return 0;
+    lc_handle scope = ++s->last_scope * LC_HANDLE_SPAN + LC_HANDLE_SPAN - 1; /* no request has this index */
+    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, values);
+    return scope;
+}
+
 /* run_apart(fn, ...) -> the scope that it ran in, which is no request of the cluster: what waits there can be canceled
  * together; false as run */
 static int core_run_apart(lua_State *L)
 {
-    lc_state *s = lc_state_of(L);
-    int count = lua_gettop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    if (s->depth >= MAX_NESTED_RUNS) {
-        lua_pushboolean(L, 0);
-        return 1;
-    }
-    lc_handle scope = ++s->last_scope * LC_HANDLE_SPAN + LC_HANDLE_SPAN - 1; /* no request has this index */
-    lc_task_start(L, s, lc_task_begin(L, s), LC_TASK_PLAIN, scope, count);
-    lua_pushnumber(L, (lua_Number)scope);
+    lc_handle scope = run_apart(L, lc_state_of(L), lua_gettop(L));
+    if (scope) lua_pushnumber(L, (lua_Number)scope);
+    else lua_pushboolean(L, 0);
     return 1;
+}
+
+uint64_t lc_run_apart(lua_State *L, int values)
+{
+    return run_apart(L, lc_state_of_process(), values);
 }
 
 /* cancel(scope, words): what waits there ends with an error */
@@ -190,6 +197,7 @@ __attribute__((visibility("default"))) int luaopen_clouds_core(lua_State *L)
     lc_add_functions(L, s, functions);
     lc_slot_add(L, s);
     lc_request_add(L, s);
+    lc_span_add(L, s);
     lc_request_open_add(L, s);
     lc_context_add(L, s);
     lc_node_add(L, s);

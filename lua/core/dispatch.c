@@ -35,12 +35,27 @@ static void start(lua_State *L, lc_state *s, const lc_work *work)
     lc_task_start(L, s, task, work->kind, work->scope, work->values);
 }
 
+/* Says in the table that is kept for the call which server that was. */
+static void name_server(lua_State *L, lc_state *s, const lc_slot *slot, const clouds_event *event)
+{
+    luaL_checkstack(L, 8, NULL);
+    lc_slot_push_kept(L, s, slot);
+    lua_pushliteral(L, "server");
+    push_text(L, event->peer, event->peer_len);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 /* callback(nil, values ...), for a call that did not fail; else nothing. */
 static lc_work work_of_result(lua_State *L, lc_state *s, const clouds_event *event)
 {
     lc_work work = {LC_TASK_PLAIN, 0, 0};
     lc_slot *slot = lc_slot_find(s, event->user_data);
-    if (event->code != 0 || !slot || slot->id != event->id || slot->state != LC_SLOT_CALLBACK) return work;
+    if (!slot || slot->id != event->id) return work;
+    bool has_callback = slot->state == LC_SLOT_CALLBACK;
+    if (slot->kept == LC_KEPT_ABOUT && event->peer_len) name_server(L, s, slot, event);
+    slot = lc_slot_find(s, event->user_data);
+    if (event->code != 0 || !slot || !has_callback) return work;
     int top = lua_gettop(L);
     lc_slot_push_callback(L, slot);
     lua_pushnil(L);
@@ -362,14 +377,12 @@ static void on_other(lua_State *L, lc_state *s, lc_context *ctx, const clouds_ev
 static void on_attempt(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
     lc_slot *slot = lc_slot_find(s, event->user_data);
-    if (!slot || slot->id != event->id || !slot->hooked) return;
-    int place = (int)(slot - s->slots) + 1;
+    if (!slot || slot->id != event->id || slot->kept != LC_KEPT_HOOKED) return;
     lc_handle scope = slot->scope;
     luaL_checkstack(L, 16, NULL);
+    lc_slot_push_kept(L, s, slot);
     lc_push_hook(L, s, "attempt");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->hooked_ref);
-    lua_rawgeti(L, -1, place);
-    lua_remove(L, -2);
+    lua_insert(L, -2);
     lua_pushnumber(L, ctx->number);
     lua_pushnumber(L, (lua_Number)event->id);
     lua_pushnumber(L, (lua_Number)event->number);

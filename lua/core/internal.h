@@ -9,7 +9,8 @@
  *   slot      one thing waited for: a call, an operation, a sleep
  *   task      a coroutine of ours
  *   request   an inbound call until it is answered
- *   scope     the request on whose behalf the running code acts: calls made in it inherit its deadline
+ *   scope     the request on whose behalf the running code acts: calls made in it inherit its deadline; or a span in
+ *             such a scope
  *
  * Slots are few and reused; the handle of one carries a generation, so that a stale one finds nothing. A task whose
  * function has ended without having waited goes on with the next event of the batch; else it goes back into the pool.
@@ -32,8 +33,13 @@ typedef uint64_t lc_handle;
 typedef struct lc_state lc_state;
 typedef struct lc_context lc_context;
 typedef struct lc_node lc_node;
+typedef struct lc_span lc_span;
 
 enum lc_slot_state { LC_SLOT_FREE, LC_SLOT_OPEN, LC_SLOT_WAITING, LC_SLOT_CALLBACK, LC_SLOT_IGNORED, LC_SLOT_DONE };
+
+/* What is kept for a call until it ends: nothing; the first argument of the hook `attempt`; the table that gets who answered.
+ */
+enum lc_kept { LC_KEPT_NOTHING, LC_KEPT_HOOKED, LC_KEPT_ABOUT };
 
 typedef struct lc_slot {
     uint32_t generation, next_free;
@@ -46,7 +52,7 @@ typedef struct lc_slot {
     lc_handle scope; /* what was in force when the wait began; held */
     bool cancelable; /* of the module in Lua: ends when the caller of the request gives up */
     bool operation;  /* no call */
-    bool hooked;     /* a call with a hook before each attempt; its value is in the table `hooked` */
+    uint8_t kept;    /* enum lc_kept: what is kept for this call, in the table `kept` */
     bool anchored;   /* that place has something. Also in a free slot, for a while: s->left_over says in how many */
 } lc_slot;
 
@@ -129,6 +135,8 @@ struct lc_state {
     lc_request *requests;
     uint32_t request_count, request_room, request_free;
     uint64_t requests_begun, requests_open, requests_failed; /* failed: answered by an error */
+    lc_span *spans;
+    uint32_t span_count, span_room, span_free;
     uint32_t owing;                                          /* requests with an answer that found no room */
     bool resending;                                          /* the module in Lua will call core.resend */
     lc_task *current;                                        /* the task that runs now, if we resumed it */
@@ -147,7 +155,7 @@ struct lc_state {
     bool polling, can_block, closed;
     /* Places in the registry. */
     int tasks_ref;   /* weak: coroutine -> its task */
-    int hooked_ref;  /* slot -> first argument of the hook `attempt` */
+    int kept_ref;    /* slot -> what is kept for its call */
     int methods_ref; /* node number -> method -> handler */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
@@ -160,6 +168,7 @@ struct lc_state {
 
 /* state.c */
 lc_state *lc_state_of(lua_State *L);     /* from upvalue 1 of a function of ours */
+lc_state *lc_state_of_process(void);     /* the one that was made last; NULL: none */
 lc_state *lc_state_create(lua_State *L); /* anchored in the registry; raises */
 double lc_clock(void);
 double lc_coarse_clock(void); /* behind lc_clock by up to a tick of the kernel's */
@@ -204,8 +213,9 @@ void lc_slot_complete(lua_State *L, lc_state *s, lc_slot *slot, int values);
 void lc_slot_push_callback(lua_State *L, const lc_slot *slot);
 lc_handle lc_slot_end_callback(lua_State *L, lc_state *s, lc_slot *slot);
 void lc_slot_tidy(lua_State *L, lc_state *s);
-/* The value at the top of L, which is popped, is the first argument of the hook `attempt` for this call. */
-void lc_slot_set_hooked(lua_State *L, lc_state *s, lc_slot *slot);
+/* Keeps the value at `index` for this call; lc_slot_push_kept pushes it. */
+void lc_slot_keep(lua_State *L, lc_state *s, lc_slot *slot, enum lc_kept kept, int index);
+void lc_slot_push_kept(lua_State *L, const lc_state *s, const lc_slot *slot);
 void lc_slot_release(lua_State *L, lc_state *s, lc_slot *slot);
 /* Ends a C function with the values of the slot, waiting for them if need be. */
 int lc_slot_wait(lua_State *L, lc_state *s, lc_slot *slot);
@@ -286,6 +296,9 @@ lc_request *lc_request_strip_self(lua_State *L, lc_state *s);
 /* request_text.c */
 /* One without memory for them has none. */
 void lc_request_keep_text(lc_request *request, const clouds_event *event);
+const char *lc_request_meta(const lc_request *request); /* NULL: none came along */
+/* Pushes a table of what clouds.request() has as it is: method, caller, id, trace, meta. */
+void lc_request_push_facts(lua_State *L, lc_state *s, const lc_request *request);
 /* Pushes what came along with the call: a table, empty without any. */
 void lc_request_push_meta(lua_State *L, lc_state *s, const lc_request *request);
 
@@ -296,6 +309,19 @@ void lc_request_cancel_open(lua_State *L, lc_state *s);
 /* Its caller has given up: what waits on its behalf ends, and what was asked for is called. */
 void lc_request_cancel(lua_State *L, lc_state *s, const lc_context *ctx, uint64_t id);
 void lc_request_add(lua_State *L, lc_state *s);
+
+/* span.c */
+/* The scope that a span is in, and all that are around it: a request, or none. Of another scope, that. */
+lc_handle lc_span_root(const lc_state *s, lc_handle scope);
+/* As lc_request_hold and lc_request_drop, which do this for a span. Is it one? */
+bool lc_span_hold(lc_state *s, lc_handle scope);
+bool lc_span_drop(lc_state *s, lc_handle scope);
+/* The text of clouds_span_begin; NULL: it is no span. */
+const char *lc_span_text(const lc_state *s, lc_handle scope, size_t *len);
+/* What is done here is in the trace of that: the text of the span, else the meta of the request, else NULL. */
+const char *lc_span_meta(lc_state *s, lc_handle scope, size_t *len);
+void lc_span_add(lua_State *L, lc_state *s);
+void lc_span_free_all(lc_state *s);
 
 /* request_open.c: the names of the methods of open requests, with commas; the bytes of that. The host declares it, too.
  */
@@ -309,8 +335,11 @@ lua_State *lc_running(void);
 /* Code is about to run for the request of this scope, if it is one. */
 void lc_request_works(lc_state *s, lc_handle scope);
 void lc_request_open_add(lua_State *L, lc_state *s);
-void lc_request_open_end(const lc_state *s);
 void lc_request_drop_all(lc_state *s, const lc_context *ctx);
+
+/* core.c: core.run_apart of the function and its arguments that are the `values` at the top; 0 for false. The host
+ * declares it, too. */
+uint64_t lc_run_apart(lua_State *L, int values);
 
 /* context.c, dispatch.c, node.c, call.c */
 void lc_context_add(lua_State *L, lc_state *s);

@@ -11,6 +11,7 @@ lc_handle lc_request_handle(const lc_state *s, const lc_request *request)
 
 lc_request *lc_request_find(lc_state *s, lc_handle handle)
 {
+    if (s->span_count) handle = lc_span_root(s, handle);
     uint32_t index = (uint32_t)(handle % LC_HANDLE_SPAN);
     if (handle == 0 || index >= s->request_count) return NULL;
     lc_request *request = &s->requests[index];
@@ -26,7 +27,7 @@ static lc_request *new_place(lua_State *L, lc_state *s)
     }
     if (s->request_count == s->request_room) {
         uint32_t room = s->request_room ? s->request_room * 2 : 64;
-        lc_request *grown = room <= LC_HANDLE_SPAN ? realloc(s->requests, room * sizeof *grown) : NULL;
+        lc_request *grown = room <= LC_HANDLE_SPAN / 2 ? realloc(s->requests, room * sizeof *grown) : NULL;
         if (!grown) luaL_error(L, "too many requests at a time");
         s->requests = grown;
         s->request_room = room;
@@ -124,13 +125,13 @@ static void fail_unanswered(lc_state *s, lc_request *request)
 
 void lc_request_hold(lc_state *s, lc_handle handle)
 {
-    lc_request *request = lc_request_find(s, handle);
+    lc_request *request = lc_span_hold(s, handle) ? NULL : lc_request_find(s, handle);
     if (request) request->holders++;
 }
 
 void lc_request_drop(lc_state *s, lc_handle handle)
 {
-    lc_request *request = lc_request_find(s, handle);
+    lc_request *request = lc_span_drop(s, handle) ? NULL : lc_request_find(s, handle);
     if (request && --request->holders == 0 && !request->owes) fail_unanswered(s, request);
 }
 
@@ -144,21 +145,27 @@ void lc_request_drop_all(lc_state *s, const lc_context *ctx)
  * answered. What allocates may run finalisers, which may do anything with requests: its texts are copied first. */
 static void push_about(lua_State *L, lc_state *s, lc_handle handle)
 {
+    handle = lc_span_root(s, handle);
     uint32_t index = (uint32_t)(handle % LC_HANDLE_SPAN);
     size_t room = s->requests[index].method_len + s->requests[index].peer_len, method = 0, peer = 0;
-    char id[24] = "", *text = lua_newuserdata(L, room + 1);
+    char id[24] = "", trace[33] = "", *text = lua_newuserdata(L, room + 1);
     const lc_request *request = &s->requests[index];
     if (request->generation == handle / LC_HANDLE_SPAN && request->method_len + request->peer_len == room) {
         method = request->method_len;
         peer = request->peer_len;
         if (room) memcpy(text, request->text, room);
         snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
+        clouds_trace_id(lc_request_meta(request), request->meta_len, trace);
     }
     lua_pushliteral(L, "handler of '");
     lua_pushlstring(L, text, method);
     lua_pushliteral(L, "'");
     lua_concat(L, 3);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
+    if (*trace) {
+        lua_pushstring(L, trace);
+        lua_setfield(L, -2, "trace");
+    }
     lua_pushlstring(L, text, method);
     lua_setfield(L, -2, "method");
     lua_pushlstring(L, text + method, peer);
@@ -456,20 +463,14 @@ static int request_collect(lua_State *L)
 static int core_request(lua_State *L)
 {
     lc_state *s = lc_state_of(L);
-    lc_handle scope = lc_scope_of(L, s);
+    lc_handle scope = lc_span_root(s, lc_scope_of(L, s));
     lc_request *request = lc_request_find(s, scope);
     if (!request) return 0;
     *(lc_handle *)lua_newuserdata(L, sizeof(lc_handle)) = scope;
     luaL_getmetatable(L, "clouds.request");
     lua_setmetatable(L, -2);
     request->holders++;
-    lua_createtable(L, 0, 2);
-    lua_pushlstring(L, request->text ? request->text : "", request->method_len);
-    lua_setfield(L, -2, "method");
-    lua_pushlstring(L, request->text ? request->text + request->method_len : "", request->peer_len);
-    lua_setfield(L, -2, "caller");
-    lc_request_push_meta(L, s, request);
-    lua_setfield(L, -2, "meta");
+    lc_request_push_facts(L, s, request);
     lua_setfenv(L, -2);
     return 1;
 }

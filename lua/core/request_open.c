@@ -6,7 +6,6 @@
 
 enum { SHOWN = 255 }; /* bytes of a name */
 
-static const lc_state *the_state; /* of the process that has one */
 static void (*work_hook)(const char *method, size_t size);
 
 static bool is_open(const lc_request *request)
@@ -25,9 +24,10 @@ static size_t copy_method(const lc_request *request, char *to)
 size_t lc_requests_describe(char *out, size_t size)
 {
     size_t at = 0;
-    for (uint32_t i = 0; the_state && i < the_state->request_count; i++) {
+    const lc_state *s = lc_state_of_process();
+    for (uint32_t i = 0; s && i < s->request_count; i++) {
         char name[SHOWN];
-        const lc_request *request = &the_state->requests[i];
+        const lc_request *request = &s->requests[i];
         size_t n = is_open(request) ? copy_method(request, name) : 0;
         if (n == 0 || at + n + 2 > size) continue;
         if (at) memcpy(out + at, ", ", 2), at += 2;
@@ -38,14 +38,16 @@ size_t lc_requests_describe(char *out, size_t size)
 
 void lc_requests_count(uint64_t *begun, uint64_t *open, uint64_t *failed)
 {
-    *begun = the_state ? the_state->requests_begun : 0;
-    *open = the_state ? the_state->requests_open : 0;
-    *failed = the_state ? the_state->requests_failed : 0;
+    const lc_state *s = lc_state_of_process();
+    *begun = s ? s->requests_begun : 0;
+    *open = s ? s->requests_open : 0;
+    *failed = s ? s->requests_failed : 0;
 }
 
 lua_State *lc_running(void)
 {
-    return the_state ? the_state->running : NULL;
+    const lc_state *s = lc_state_of_process();
+    return s ? s->running : NULL;
 }
 
 void lc_requests_watch(void (*hook)(const char *method, size_t size))
@@ -83,14 +85,8 @@ static int core_open_requests(lua_State *L)
     return 1;
 }
 
-void lc_request_open_end(const lc_state *s)
-{
-    if (the_state == s) the_state = NULL;
-}
-
 void lc_request_open_add(lua_State *L, lc_state *s)
 {
     static const luaL_Reg functions[] = {{"open_requests", core_open_requests}, {NULL, NULL}};
-    the_state = s;
     lc_add_functions(L, s, functions);
 }

@@ -118,28 +118,30 @@ void lc_slot_set_scope(lc_state *s, lc_slot *slot, lc_handle scope)
     lc_request_drop(s, before);
 }
 
-static void set_hooked(lua_State *L, lc_state *s, const lc_slot *slot)
+void lc_slot_keep(lua_State *L, lc_state *s, lc_slot *slot, enum lc_kept kept, int index)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->hooked_ref);
-    lua_insert(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->kept_ref);
+    lua_pushvalue(L, index);
     lua_rawseti(L, -2, (int)(slot - s->slots) + 1);
     lua_pop(L, 1);
+    slot->kept = (uint8_t)kept;
 }
 
-void lc_slot_set_hooked(lua_State *L, lc_state *s, lc_slot *slot)
+void lc_slot_push_kept(lua_State *L, const lc_state *s, const lc_slot *slot)
 {
-    slot->hooked = true;
-    set_hooked(L, s, slot);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->kept_ref);
+    lua_rawgeti(L, -1, (int)(slot - s->slots) + 1);
+    lua_remove(L, -2);
 }
 
 /* All but what it anchors. */
 static void give_back(lua_State *L, lc_state *s, lc_slot *slot)
 {
     unbind(L, s, slot);
-    if (slot->hooked) {
+    if (slot->kept) {
         lua_pushboolean(L, 0);
-        set_hooked(L, s, slot);
-        slot->hooked = false;
+        lc_slot_keep(L, s, slot, LC_KEPT_NOTHING, lua_gettop(L));
+        lua_pop(L, 1);
     }
     slot->state = LC_SLOT_FREE;
     slot->next_free = s->slot_free;
@@ -334,7 +336,7 @@ void lc_slot_fail_scope(lua_State *L, lc_state *s, const lc_context *ctx, lc_han
 {
     for (uint32_t i = 0; i < s->slot_count; i++) {
         lc_slot *slot = &s->slots[i];
-        if (slot->state != LC_SLOT_WAITING || slot->scope != scope) continue;
+        if (slot->state != LC_SLOT_WAITING || lc_span_root(s, slot->scope) != scope) continue;
         if (slot->ctx) {
             cancel_elsewhere(slot, ctx);
             continue;

@@ -4,6 +4,13 @@
 
 #include "internal.h"
 
+static lc_state *the_state;
+
+lc_state *lc_state_of_process(void)
+{
+    return the_state;
+}
+
 lc_state *lc_state_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -60,7 +67,7 @@ static int state_collect(lua_State *L)
 {
     lc_state *s = lua_touserdata(L, 1);
     s->closed = true;
-    lc_request_open_end(s);
+    if (the_state == s) the_state = NULL;
     while (s->contexts) {
         lc_context *ctx = s->contexts;
         s->contexts = ctx->next;
@@ -74,6 +81,7 @@ static int state_collect(lua_State *L)
         lc_text_free(&s->requests[i].owed_bytes);
     }
     free(s->requests);
+    lc_span_free_all(s);
     free(s->slots);
     free(s->pool);
     s->requests = NULL;
@@ -98,7 +106,7 @@ lc_state *lc_state_create(lua_State *L)
 {
     lc_state *s = lua_newuserdata(L, sizeof *s);
     memset(s, 0, sizeof *s);
-    s->slot_free = s->request_free = UINT32_MAX;
+    s->slot_free = s->request_free = s->span_free = UINT32_MAX;
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, state_collect);
     lua_setfield(L, -2, "__gc");
@@ -106,7 +114,7 @@ lc_state *lc_state_create(lua_State *L)
     luaL_ref(L, LUA_REGISTRYINDEX);
     lc_codec_open(L, &s->codec);
     s->codec.bytes_mark = clouds_bytes_mark;
-    s->hooked_ref = new_table_ref(L);
+    s->kept_ref = new_table_ref(L);
     s->methods_ref = new_table_ref(L);
     s->serving_ref = new_table_ref(L);
     s->hooks_ref = new_table_ref(L);
@@ -116,5 +124,5 @@ lc_state *lc_state_create(lua_State *L)
         s->found[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lc_task_open(L, s);
-    return s;
+    return the_state = s;
 }

@@ -11,6 +11,7 @@
 ---@field pending userdata What a handler returns when the answer comes later, by request.reply or request.fail.
 ---@field defaults clouds.Defaults What counts for nodes that do not say otherwise.
 ---@field json clouds.Json JSON text and values.
+---@field trace clouds.Trace The trace that code is in, and spans of one's own.
 ---@field on_error? fun(err: any, traceback: string?, what: string, about: table?) Called with errors that nothing else takes; nil restores the default.
 ---@field on_log? fun(level: string, message: string, about: table) Called with the library's log lines; nil restores the default.
 local clouds = {}
@@ -89,6 +90,9 @@ local clouds = {}
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field admin? string Whose questions (clouds_node_ask) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
 ---@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them two looks at the clock. Default: false.
+---@field trace? string Where spans of calls and requests go: "env" (what the variables of OpenTelemetry say: nowhere without OTEL_EXPORTER_OTLP_ENDPOINT), "otlp" (the same, and without it to this machine), http:// or https:// with the whole address of a collector, "file:PATH", or "off". Default: env.
+---@field trace_ratio? number How many of the traces that begin here are recorded; those of callers are if they are there. Not given: as OTEL_TRACES_SAMPLER says, else all. Default: 1.
+---@field trace_service? string service.name of the spans; empty: as OTEL_SERVICE_NAME says, else the name of the program.
 ---@field log_level? string Log lines of this level and above arrive as CLOUDS_EVENT_LOG: "debug", "info", "warn", "error" or "off". Default: off.
 ---@field type? string "server", "client", "monitor", "base" or another word of up to 15 letters; it gives the id its first letter. Default: base.
 ---@field server_max_age? number A list of servers of this age is forgotten at the next sweep. In seconds. Default: 60.
@@ -116,6 +120,7 @@ local clouds = {}
 ---@field once? string Idempotency key, up to 255 bytes: a server runs a call with it once at most, and who repeats it gets the same answer.
 ---@field hedge? number Seconds after which a second server is asked, too; below 0: after what 95 of 100 calls of the method take. Needs `once` or `idempotent`.
 ---@field idempotent? boolean It may be executed twice.
+---@field about? { server: string? } When the call has ended, `server` in it is the id of who answered, or of who was asked last.
 ---@field reply_to? string A topic at which the answer is published; the call ends as a notification does.
 ---@field correlation? string What the answer has as "in-reply-to" in its meta.
 
@@ -154,6 +159,12 @@ function clouds.is_error(value) end
 ---Inside a handler: the request that is being served. Elsewhere nil.
 ---@return clouds.Request?
 function clouds.request() end
+
+---A line of the log, with the request on whose behalf this code runs: to standard output, warnings and errors to standard error.
+---@param level "debug"|"info"|"warning"|"error"
+---@param message string
+---@param members? table What more there is to say: members of the line in JSON.
+function clouds.log(level, message, members) end
 
 ---Marks a table as an array, also when it is empty or has holes, and gives it back.
 ---@generic T: table
@@ -237,6 +248,21 @@ function json.array(t, n) end
 ---@param t any
 ---@return boolean
 function json.is_array(t) end
+
+---The trace that code is in, and spans of one's own.
+---@class clouds.Trace
+local trace = {}
+
+---Calls fn(...) in a span of this name: calls that it makes are in it. Gives what fn returns; what it raises goes on.
+---@param name string
+---@param fn function
+---@param ... any
+---@return any ...
+function trace.span(name, fn, ...) end
+
+---The ids of the trace and the span that this code is in, and whether that is recorded. Outside of any nil.
+---@return { trace: string, span: string, recorded: boolean }?
+function trace.current() end
 
 ---What a failed call gives beside nil. tostring() is one line for people.
 ---@class clouds.Error
@@ -487,6 +513,8 @@ function Server:resume(name, options) end
 ---@class clouds.Request
 ---@field caller string The id of the calling node.
 ---@field method string
+---@field id string Its number, as in the log.
+---@field trace string The id of the trace that it is part of; "" when it is in none.
 ---@field meta table What came along with the call.
 local Request = {}
 

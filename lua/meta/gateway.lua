@@ -12,6 +12,7 @@ local gateway = {}
 ---@field token_file? string A line NAME SHA256-OF-TOKEN for each who may ask.
 ---@field authorize? fun(request: clouds.http.Request, token: string?): string?, string[]? Who asks, and what that may do.
 ---@field open? boolean Everybody may ask, without a token too.
+---@field tell_server? boolean Answers say which server it was.
 ---@field static? string A folder whose files are answered to GET.
 ---@field origins? string[] Pages of other sites that may ask.
 ---@field hosts? string[] Names by which it is reached, beside those of this machine.

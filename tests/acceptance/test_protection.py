@@ -75,7 +75,7 @@ class Protection(AsyncCase):
             await self.until(is_back, "its share again")
 
     async def test_P4_all_are_bad_and_all_are_tried(self):
-        async with self.open():
+        async with self.open(timeout=1):
             servers = [Server(self) for _ in range(5)]
             await self.until(lambda: self.all_served(servers, 1), "all are known")
             for server in servers:

@@ -45,7 +45,7 @@ static void make_pair(end *a, end *b)
     if (host_channel_pair(ends) != 0) exit(99);
     end *both[2] = {a, b};
     for (int i = 0; i < 2; i++) {
-        host_channel_hooks hooks = {both[i], on_message, on_ended};
+        host_channel_hooks hooks = {.self = both[i], .message = on_message, .ended = on_ended};
         *both[i] = (end){0};
         both[i]->channel = host_channel_open(loop, ends[i], true, &hooks);
     }
@@ -151,7 +151,7 @@ static void what_waits_is_sent_before_the_end(void)
     pthread_t reader;
     void *count = NULL;
     end a = {0};
-    host_channel_hooks hooks = {&a, on_message, on_ended};
+    host_channel_hooks hooks = {.self = &a, .message = on_message, .ended = on_ended};
     if (host_channel_pair(ends) != 0) exit(99);
     a.channel = host_channel_open(loop, ends[0], true, &hooks);
     for (int i = 0; i < COUNT; i++) CHECK_INT(host_channel_send(a.channel, 'M', body, sizeof body, NULL, 0), 0);
@@ -200,7 +200,7 @@ static void hostile_bytes(void)
     int ends[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     static char large[CLOUDS_CHANNEL_BYTES + 1000];
     end a = {0};
-    host_channel_hooks hooks = {&a, on_message, on_ended};
+    host_channel_hooks hooks = {.self = &a, .message = on_message, .ended = on_ended};
     if (host_channel_pair(ends) != 0) exit(99);
     a.channel = host_channel_open(loop, ends[0], true, &hooks);
     char control[CMSG_SPACE(20 * sizeof(int))] = {0};

@@ -35,26 +35,26 @@ static void turn(void)
 
 static void on_shared(worker *w, host_channel_message *m)
 {
-    host_shared_message about;
-    if (m->size != sizeof about || m->fd_count != (m->type == 'O')) exit(96);
+    clouds_channel_listener about;
+    if (m->size != sizeof about || m->fd_count != (m->type == CLOUDS_CHANNEL_LISTENER)) exit(96);
     memcpy(&about, m->body, sizeof about);
     w->last_listener = about.listener;
     w->most = about.connections;
     if (w->shared) close(w->shared);
-    w->shared = m->type == 'O' ? m->fds[0] : 0;
+    w->shared = m->type == CLOUDS_CHANNEL_LISTENER ? m->fds[0] : 0;
     if (w->shared) m->fds[0] = -1;
 }
 
 static void on_connection(void *self, host_channel_message *m)
 {
     worker *w = self;
-    host_connection_message about;
+    clouds_channel_connection about;
     uint32_t one = 1;
-    if (m->type == 'O' || m->type == 'K') {
+    if (m->type == CLOUDS_CHANNEL_LISTENER || m->type == CLOUDS_CHANNEL_UNLISTEN) {
         on_shared(w, m);
         return;
     }
-    if (m->type != 'C' || m->fd_count != 1 || m->size != sizeof about) exit(98);
+    if (m->type != CLOUDS_CHANNEL_CONNECTION || m->fd_count != 1 || m->size != sizeof about) exit(98);
     memcpy(&about, m->body, sizeof about);
     w->last_listener = about.listener;
     w->last_flags = about.flags;
@@ -62,7 +62,7 @@ static void on_connection(void *self, host_channel_message *m)
     m->fds[0] = -1;
     if (w->silent) return;
     host_board_add(&w->board->open, 1);
-    host_channel_send(w->mine, 'A', &one, sizeof one, NULL, 0);
+    host_channel_send(w->mine, CLOUDS_CHANNEL_TAKEN, &one, sizeof one, NULL, 0);
 }
 
 static void on_acknowledged(void *self, host_channel_message *m)
@@ -85,7 +85,8 @@ static void start_worker(worker *w, bool ready)
     if (host_channel_pair(ends) != 0) exit(99);
     int fd = host_board_create(&w->board);
     close(fd);
-    host_channel_hooks here = {w, on_connection, on_ended}, there = {w, on_acknowledged, on_ended};
+    host_channel_hooks here = {.self = w, .message = on_connection, .ended = on_ended};
+    host_channel_hooks there = {.self = w, .message = on_acknowledged, .ended = on_ended};
     w->mine = host_channel_open(loop, ends[0], true, &here);
     w->masters = host_channel_open(loop, ends[1], true, &there);
     w->target = host_target_create(dispatch, w->masters, w->board);
@@ -205,15 +206,15 @@ static void what_was_not_acknowledged_goes_to_another(void)
     start_worker(&workers[0], true);
     workers[0].silent = true;
     for (int i = 0; i < 20; i++) connect_one();
-    UNTIL(workers[0].got == HOST_DISPATCH_WINDOW);
+    UNTIL(workers[0].got == CLOUDS_CHANNEL_WINDOW);
     turn();
-    CHECK_INT(workers[0].got, HOST_DISPATCH_WINDOW);
+    CHECK_INT(workers[0].got, CLOUDS_CHANNEL_WINDOW);
     start_worker(&workers[1], true);
-    UNTIL(workers[1].got == 20 - HOST_DISPATCH_WINDOW);
-    CHECK_INT(workers[1].got, 20 - HOST_DISPATCH_WINDOW);
+    UNTIL(workers[1].got == 20 - CLOUDS_CHANNEL_WINDOW);
+    CHECK_INT(workers[1].got, 20 - CLOUDS_CHANNEL_WINDOW);
     end_worker(&workers[0]);
     UNTIL(workers[1].got == 20);
-    CHECK_INT((int)host_dispatch_count(dispatch).given_again, HOST_DISPATCH_WINDOW);
+    CHECK_INT((int)host_dispatch_count(dispatch).given_again, CLOUDS_CHANNEL_WINDOW);
     for (int i = 0; i < workers[1].got; i++) CHECK_INT((int)send(workers[1].sockets[i], "k", 1, MSG_NOSIGNAL), 1);
     for (int i = 0; i < 20; i++) CHECK_INT(first_byte(clients[i]), 'k');
     finish();
@@ -244,10 +245,10 @@ static void nobody_is_ready(void)
     int fd = connect_one();
     CHECK_INT((int)send(fd, "GET", 3, 0), 3); /* what was sent does not make a reset of the answer */
     UNTIL(host_dispatch_count(dispatch).gone == 1);
-    CHECK_INT(first_byte(fd), 'H');
+    CHECK_INT(first_byte(fd), CLOUDS_CHANNEL_BACK);
     fd = connect_one(); /* from now on at once */
     UNTIL(host_dispatch_count(dispatch).gone == 2);
-    CHECK_INT(first_byte(fd), 'H');
+    CHECK_INT(first_byte(fd), CLOUDS_CHANNEL_BACK);
     host_target_ready(workers[0].target, true);
     connect_one();
     UNTIL(workers[0].got == 1);
@@ -264,7 +265,7 @@ static void nobody_is_ready_for_one_that_is_given_back(void)
     UNTIL(workers[0].got == 1);
     host_target_ready(workers[0].target, false);
     host_dispatch_give(dispatch, workers[0].sockets[0],
-                       (host_connection_message){.listener = 3, .flags = HOST_CONNECTION_BACK});
+                       (clouds_channel_connection){.listener = 3, .flags = CLOUDS_CONNECTION_BACK});
     workers[0].got = 0;
     CHECK_INT((int)host_dispatch_count(dispatch).held, 1);
     UNTIL(host_dispatch_count(dispatch).held == 0);
@@ -296,10 +297,10 @@ static void one_that_is_given_back(void)
     start_worker(&workers[1], true);
     host_target_ready(workers[0].target, false);
     host_dispatch_give(dispatch, workers[0].sockets[0],
-                       (host_connection_message){.listener = 3, .flags = HOST_CONNECTION_BACK});
+                       (clouds_channel_connection){.listener = 3, .flags = CLOUDS_CONNECTION_BACK});
     workers[0].got = 0;
     UNTIL(workers[1].got == 1);
-    CHECK_INT(workers[1].last_flags, HOST_CONNECTION_BACK);
+    CHECK_INT(workers[1].last_flags, CLOUDS_CONNECTION_BACK);
     CHECK_INT((int)send(workers[1].sockets[0], "k", 1, MSG_NOSIGNAL), 1);
     CHECK_INT(first_byte(clients[0]), 'k');
     finish();
@@ -382,7 +383,7 @@ static void shared_listeners(void)
     int late = connect_one(); /* nobody is left */
     char c = 0;
     UNTIL(recv(late, &c, 1, MSG_DONTWAIT) == 1);
-    CHECK_INT(c, 'H');
+    CHECK_INT(c, CLOUDS_CHANNEL_BACK);
     start_worker(&workers[1], true);
     UNTIL(workers[1].shared);
     connect_one(); /* in the backlog when the listener ends: it is given */

@@ -177,7 +177,7 @@ static void by_a_sink(void)
         CHECK(host_sink_put(s, -1, line, (size_t)n, false));
         if (i % 500 == 0) host_sink_reopen(s);
     }
-    host_sink_close(s, 30);
+    host_sink_close(s, 30, 30);
     for (int i = 100; i >= 0; i--) {
         snprintf(name, sizeof name, i ? "h.%d" : "h", i);
         FILE *file = fopen(in_folder(name), "r");

@@ -12,12 +12,13 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 sys.dont_write_bytecode = True
 
-from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, free_port, wait_until  # noqa: E402,F401
+from harness import BOUND, CLOUDS, SANITIZED, SOURCE, Case, Process, free_port, freeze, wait_until  # noqa: E402,F401
 
 LONG = bool(os.environ.get("CLOUDS_LONG"))
 
@@ -79,8 +80,9 @@ class Caller:
           local _, err = client:call(method)
           count = count + 1
           if err then bad = bad + 1 print(err) end
+          if count == 100 then print("many") end
         end
-        print("bad " .. bad .. " many " .. tostring(count > 100))
+        print("bad " .. bad)
         client:close(0)
     """
 
@@ -89,10 +91,11 @@ class Caller:
         self.node = re.search(r"id (\S+)\n", self.process.out.wait_for("\n")).group(1)
 
     def finish(self):
-        """Calls no more; all calls were answered, and many."""
+        """Calls no more, when many calls were made; all were answered."""
+        self.process.out.wait_for("many\n")
         result = self.case.run_clouds("send", self.node, "1")
         self.case.assertEqual(result.returncode, 0, result.stderr)
-        self.process.out.wait_for("bad 0 many true")
+        self.process.out.wait_for("bad 0\n")
 
 
 class Terminal:
@@ -174,9 +177,39 @@ class Master(Case):
         """What is known of each worker of its first group."""
         return self.status(name)["groups"][0]["workers"]
 
+    def wait_until_under_way(self, count):
+        """Until workers of its first group have read so many requests that are not answered yet."""
+        wait_until(lambda: sum(row["board"]["in_flight"] for row in self.workers() if "board" in row) == count, f"{count} under way")
+
     def descriptors(self):
         """How many its master has."""
         return len(os.listdir(f"/proc/{self.master.pid}/fd"))
+
+    def ask_over_reloads(self, group, generations, resets=()):
+        """Reloads while `ask` is called again and again: none is refused, none is lost. `resets`: what a client tries again after."""
+        stop, count, failed = threading.Event(), [0], []
+
+        def run():
+            while not stop.is_set():
+                try:
+                    self.ask()
+                    count[0] += 1
+                except resets:
+                    pass
+                except Exception as problem:
+                    failed.append(repr(problem))
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for generation in generations:
+            before = count[0]
+            self.master.signal(signal.SIGHUP)
+            self.master.err.wait_for(f"{group} reloaded: {group} 2, generation {generation}")
+            wait_until(lambda: count[0] > before + 20 or failed, "more are asked")
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(failed, [])
 
     def end(self, code=0, number=signal.SIGTERM):
         self.master.signal(number)
@@ -195,7 +228,7 @@ class OnSocket(Case):
 
     def read(self, client, until=None):
         """All that comes until the end, or until `until` was seen."""
-        data = b""
+        data = bytearray()
         while until is None or until not in data:
             try:
                 piece = client.recv(65536)
@@ -204,4 +237,4 @@ class OnSocket(Case):
             if not piece:
                 break
             data += piece
-        return data
+        return bytes(data)

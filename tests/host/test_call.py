@@ -145,6 +145,32 @@ class Commands:
         self.assertEqual(call.wait(), 0, call.err.text())
         self.assertEqual(call.out.text(), "5\n")
 
+    def test_notify(self):
+        service = self.serve("""
+            local clouds = require "clouds"
+            local server = clouds.server({ id = "s.noted" })
+            server:register("note", function(...)
+                print("note " .. clouds.json.encode(clouds.array({ ... })))
+                error("nobody hears of this")
+            end)
+            print("ready")""")
+        for words, said in (((), "[]"), (("-s",), '["x"]'), (("--json",), "[1,true]"), (("--server", "s.noted"), "[2]")):
+            arguments = ["x"] if said == '["x"]' else json.loads(said)
+            result = self.run_clouds("notify", *words, "note", *(json.dumps(a) if a != "x" else a for a in arguments))
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""), words)
+            service.out.wait_for("note " + said)
+        for _ in range(2):
+            self.assertEqual(self.run_clouds("notify", "--once", "order 9", "note", "3").returncode, 0)
+        self.assertEqual(self.run_clouds("notify", "note", "4").returncode, 0)
+        service.out.wait_for("note [4]")
+        service.out.wait_for("note [3]")
+        self.assertEqual(service.out.text().count("note [3]"), 1)
+        result = self.run_clouds("notify", "nobody.has.this", "1")
+        self.assertEqual((result.returncode, result.stdout), (3, ""))
+        self.assertRegex(result.stderr, r"^CLOUDS_NO_AVAILABLE_SERVER: no available server for nobody\.has\.this on ")
+        self.assertEqual(self.json(self.run_clouds("notify", "nobody", "--json"), 3)["error"]["outcome"], "NOT_DONE")
+        self.assertIn("argument 'x' is not JSON", self.run_clouds("notify", "note", "x").stderr)
+
     def test_send(self):
         service = self.start_service()
         result = self.run_clouds("send", service.id, '{"a":[1,null]}', "--strict")

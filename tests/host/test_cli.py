@@ -7,7 +7,7 @@ import unittest
 
 from support import CLOUDS, Case
 
-COMMANDS = ["run", "call", "send", "publish", "subscribe", "status", "explain", "bench", "key", "version"]
+COMMANDS = ["run", "call", "notify", "send", "publish", "subscribe", "status", "explain", "bench", "key", "version"]
 
 
 class Help(Case):
@@ -55,7 +55,7 @@ class WrongUsage(Case):
 
     def test_commands(self):
         self.expect(["rnu"], "unknown command 'rnu'", "did you mean run?")
-        self.expect(["frobnicate"], "expected one of run, start, ps, reload, scale, logs, quiet, gateway, call, send, publish, subscribe, status, list, describe, explain, top, doctor, ping, pause, resume, stop, bench, completion, key, check, version, help")
+        self.expect(["frobnicate"], "expected one of run, start, ps, reload, upgrade, scale, logs, quiet, gateway, call, notify, send, publish, subscribe, status, list, describe, explain, trace, top, doctor, ping, pause, resume, stop, bench, completion, key, check, version, help")
         self.expect(["hello.lua"], "cannot read the script hello.lua: No such file", "clouds run SCRIPT")
         self.expect(["help", "nothing"], "unknown command")
 

@@ -34,7 +34,7 @@ class Completion(Case):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         return result.stdout.split()
 
-    def test_every_command_and_option(self):
+    def test_E11_every_command_and_option(self):
         folder = os.path.join(self.folder, "manual")
         os.mkdir(folder)
         self.assertEqual(self.run_clouds("manual", "--into", folder).returncode, 0)

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import unittest
 
-from gateway_support import ALLOW, Gateway, digest
+from gateway_support import ALLOW, SERVICES, Gateway, digest
 from support import SOURCE, Process
+from browser import CHROMIUM, Browser as Chromium
 
 NODE = shutil.which("node", path="/usr/bin") or shutil.which("node")
 PRELUDE = """
@@ -70,7 +71,7 @@ class Browser(Gateway):
             assert(failed instanceof CloudsError && failed instanceof Error);
             assert.deepEqual([failed.code, failed.message, failed.outcome, failed.left], ['E_SOLD', 'sold out', 'APP_ERROR', 0]);
             assert.equal((await fails(client.call('secret.add', [1, 2]))).outcome, 'NOT_DONE');
-            assert.equal((await fails(client.call('shop.sleep', [30], { timeout: 0.05 }))).code, 'CLOUDS_CALL_SERVICE_TIMEOUT');
+            assert.equal((await fails(client.call('shop.sleep', [30], { timeout: 1 }))).code, 'CLOUDS_CALL_SERVICE_TIMEOUT');
             const circle = {};
             circle.circle = circle;
             assert((await fails(client.call('shop.echo', [circle]))) instanceof TypeError);
@@ -82,6 +83,20 @@ class Browser(Gateway):
             client.close();
             assert.equal((await fails(slow)).outcome, 'UNKNOWN');
             assert.equal((await fails(client.call('shop.add', [1, 2]))).code, 'CLOUDS_CLOSED');
+        """)
+
+    def test_who_answered(self):
+        self.open(*ALLOW, "--tell-server", services=SERVICES.replace("clouds.server()", "clouds.server { id = 's.shop' }"))
+        self.page("""
+            const client = new Client({ url });
+            const about = { server: 's.old' };
+            assert.equal(await client.call('shop.add', [1, 2], { about }), 3);
+            assert.equal(about.server, 's.shop');
+            await fails(client.call('secret.add', [], { about }));
+            assert.equal(about.server, undefined);
+            await fails(client.call('shop.fail', [], { about }));
+            assert.equal(about.server, 's.shop');
+            client.close();
         """)
 
     def test_a_signal_cancels(self):
@@ -187,6 +202,43 @@ class Browser(Gateway):
         page.out.wait_for("in")
         self.tokens(f"other {digest('t-other')}")
         self.assertEqual(page.wait(), 0, page.err.text())
+
+
+@unittest.skipUnless(CHROMIUM, "no Chromium (Debian: chromium-headless-shell)")
+class Page(Gateway):
+    """The same in a page of Chromium, which the gateway serves, too."""
+
+    def test_it_does_in_a_page_what_it_does_here(self):
+        os.mkdir(self.folder + "/pages")
+        self.file("pages/index.html", "<!doctype html><title>shop</title>")
+        self.open(*ALLOW, "--static", self.folder + "/pages", "--token-file", self.tokens(f"front {digest('t-front')}"))
+        browser = Chromium()
+        self.addCleanup(browser.close)
+        page = browser.open(f"http://127.0.0.1:{self.port}/index.html")
+        found = page.value("""(async () => {
+            const { Client, CloudsError } = await import('/clouds.js');
+            const failed = (promise) => promise.then(() => 'done', (error) => error);
+            const client = new Client({ token: 't-front' });
+            const heard = [];
+            const subscription = await client.subscribe('chat.*', (value, { topic }) => heard.push([topic, value]));
+            await client.publish('chat.a', 'hello');
+            while (!heard.length) await new Promise((resolve) => setTimeout(resolve, 10));
+            subscription.close();
+            const stop = new AbortController();
+            const slow = failed(client.call('shop.sleep', [30], { signal: stop.signal }));
+            stop.abort();
+            const wrong = await failed(new Client({ token: 'wrong' }).call('shop.add', [1, 2]));
+            const [, bytes] = await client.call('shop.bytes', [new Uint8Array([0, 255])], { all: true });
+            const error = await failed(client.call('shop.fail'));
+            const result = { sum: await client.call('shop.add', [1, 2]), heard, caller: (await client.call('shop.meta')).caller,
+                slow: (await slow).name, bytes: [...bytes], error: [error instanceof CloudsError, error.code], wrong: wrong.code,
+                hidden: (await failed(client.call('secret.add', [1, 2]))).outcome };
+            client.close();
+            return result;
+        })()""")
+        self.assertEqual(found, {"sum": 3, "heard": [["chat.a", "hello"]], "caller": "front", "slow": "AbortError", "bytes": [0, 255],
+                                 "error": [True, "E_SOLD"], "wrong": "CLOUDS_AUTH_FAILED", "hidden": "NOT_DONE"})
+        self.assertEqual(page.errors, [])
 
 
 if __name__ == "__main__":

@@ -53,6 +53,17 @@ class Live(Gateway):
 
 
 class Calls(Live):
+    def test_answers_say_their_server_where_that_is_wanted(self):
+        self.open(*ALLOW, "--tell-server", services=SERVICES.replace("clouds.server()", "clouds.server { id = 's.shop' }"))
+
+        async def body():
+            async with Socket(self.port) as client:
+                self.assertEqual(await client.ask(id=1, call="shop.add", args=[1, 2]), {"id": 1, "results": [3], "server": "s.shop"})
+                answer = await client.ask(id=2, call="shop.fail")
+                self.assertEqual((answer["error"]["code"], answer["server"]), ("E_SOLD", "s.shop"))
+                self.assertNotIn("server", await client.ask(id=3, call="secret.add"))
+        self.run_async(body)
+
     def test_calls_are_answered_as_they_end(self):
         self.open(*ALLOW)
 
@@ -69,8 +80,9 @@ class Calls(Live):
                 self.assertEqual((answer["error"]["code"], answer["error"]["left"]), ("E_SOLD", 0))
                 answer = await client.ask(id=3, call="secret.add", args=[1, 2])
                 self.assertEqual((answer["error"]["code"], answer["error"]["outcome"]), ("CLOUDS_NO_SUCH_METHOD", "NOT_DONE"))
-                answer = await client.ask(id=4, call="shop.sleep", args=[30], timeout=0.05)
+                answer = await client.ask(id=4, call="shop.sleep", args=[30], timeout=1)
                 self.assertEqual(answer["error"]["outcome"], "UNKNOWN")
+                self.assertNotIn("server", answer)
                 first = await client.ask(id=5, call="shop.meta", key="k", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-00")
                 self.assertEqual(first["results"][0]["traceparent"][:5], "00-aa")
                 self.assertEqual((await client.ask(id=6, call="shop.meta", key="k"))["results"], first["results"])
@@ -214,7 +226,7 @@ class Published(Live):
 
 class Tokens(Live):
     def test_who_has_a_token_says_it_in_the_head_or_first(self):
-        self.open(*ALLOW, "--token-file", self.tokens(f"front {digest('t-front')} shop.meta"), *self.config("return { auth_timeout = 0.3 }"))
+        self.open(*ALLOW, "--token-file", self.tokens(f"front {digest('t-front')} shop.meta"), *self.config("return { auth_timeout = 3 }"))
 
         async def body():
             async with Socket(self.port, extra_headers={"Authorization": "Bearer t-front"}) as client:
@@ -239,7 +251,7 @@ class Tokens(Live):
             self.assertEqual(self.executed(), before)
         self.run_async(body)
 
-    def test_whose_token_is_taken_back_is_let_go(self):
+    def test_E2_whose_token_is_taken_back_is_let_go(self):
         lines = [f"front {digest('t-front')}", f"desk {digest('t-desk')}"]
         self.open(*ALLOW, "--token-file", self.tokens(*lines))
 
@@ -258,7 +270,7 @@ class Tokens(Live):
                 code, reason = await gone.closed()
                 self.assertEqual((code, reason), (4401, "this token was taken back"))
                 if not SANITIZED:
-                    self.assertLess(time.monotonic() - begun, 5)
+                    self.assertLess(time.monotonic() - begun, 20)
                 answer.read()  # it ends
                 stream.close()
                 self.service.out.wait_for("canceled")
@@ -315,7 +327,7 @@ class Slow(Live):
                 self.assertEqual((await slow.hear())["topic"], "chat.a")  # and it goes on
         self.run_async(body)
 
-    def test_who_never_reads_is_let_go_and_nobody_else_notices(self):
+    def test_E3_who_never_reads_is_let_go_and_nobody_else_notices(self):
         count = 1000 if LONG else 150
         self.open(*ALLOW, *self.config(f"return {{ stall = 0.3, rate = 1e6, subscriptions = {count + 1} }}"))
 
@@ -458,7 +470,7 @@ class Cluster(Live):
         self.assertIn("clouds:gateway", self.run_clouds("ps", "--json").stdout)
         self.assertEqual(self.gateway.stop(), 0, self.gateway.err.text())
 
-    def test_a_reload_loses_no_request_and_sockets_come_back(self):
+    def test_E4_a_reload_loses_no_request_and_sockets_come_back(self):
         self.open_workers(*ALLOW, *self.config("return { rate = 1e6 }"))
         text = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "localhost", "Content-Length": 5, **JSON}.items())
         load = Load(self, self.port, 4, request=lambda _: f"POST /call/shop.add HTTP/1.1\r\n{text}\r\n[1,2]".encode(),
@@ -500,7 +512,7 @@ class Cluster(Live):
             app:register("127.0.0.1:{self.port}", "clouds:gateway", {{ workers = 1, args = {{ "--allow", "shop.*" }} }})
         """)
         self.gateway = self.start("start", "-c", file)
-        self.wait_for_port()
+        self.gateway.err.wait_for(" ready: ")
         self.assertEqual(self.post("shop.add", 1, 2)[:2], (200, [3]))
         self.assertEqual(self.gateway.stop(), 0, self.gateway.err.text())
 

@@ -52,7 +52,6 @@ class OfTheMaster(Signals):
     def test_quiet(self):
         self.open()
         self.master.signal(signal.SIGCONT)  # nothing: it is not quiet
-        self.master.signal(signal.SIGUSR2)
         self.master.signal(signal.SIGTSTP)
         self.master.err.wait_for("web is quiet")
         self.assertNotIn("web is ready", self.master.err.text())

@@ -23,7 +23,7 @@ class OfMaster(Case):
 
 
 class Pidfile(OfMaster):
-    def test_h18_twenty_at_once(self):
+    def test_H18_twenty_at_once(self):
         masters = [self.master("--pidfile", self.path, name=f"web{n}") for n in range(20)]
         ended = wait_until(lambda: (lambda done: len(done) == 19 and done)(
             [each for each in masters if each.popen.poll() is not None]), "19 have ended")
@@ -36,7 +36,7 @@ class Pidfile(OfMaster):
         self.assertEqual(runs.stop(), 0)
         self.assertFalse(os.path.exists(self.path))
 
-    def test_h18_one_that_was_left_behind(self):
+    def test_H18_one_that_was_left_behind(self):
         self.file("web.pid", "1234567\nand more")
         master = self.master("--pidfile", self.path)
         master.err.wait_for("web ready: ")
@@ -49,7 +49,7 @@ class Pidfile(OfMaster):
         self.assertEqual(self.read(), master.pid)
         self.assertEqual(master.stop(), 0)
 
-    def test_h18_what_is_no_file_is_refused(self):
+    def test_H18_what_is_no_file_is_refused(self):
         other = self.file("other", "keep")
         os.symlink(other, self.path)
         self.refuses()
@@ -77,7 +77,7 @@ class Pidfile(OfMaster):
         self.path = os.path.join(self.file("other", ""), "b", "web.pid")
         self.refuses("Not a directory")
 
-    def test_that_of_another_is_kept(self):
+    def test_C15_that_of_another_is_kept(self):
         master = self.master("--pidfile", self.path)
         master.err.wait_for("web ready: ")
         os.unlink(self.path)

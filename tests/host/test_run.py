@@ -91,9 +91,11 @@ class Scripts(Case):
         result = self.run_clouds("run", "-e", """
             local clouds = require "clouds"
             local server, client = clouds.server(), clouds.client()
-            assert(server:register("slow", function() print(select(2, clouds.sleep(1e6)).code) end))
-            print(select(2, client:call("slow", {}, { timeout = 0.05 })).code)
-            clouds.sleep(0.2)
+            local canceled
+            assert(server:register("slow", function() canceled = select(2, clouds.sleep(1e6)).code end))
+            print(select(2, client:call("slow", {}, { timeout = 1 })).code)
+            repeat clouds.sleep(0.01) until canceled
+            print(canceled)
             client:close()
             server:close()""")
         self.assertEqual((result.returncode, sorted(result.stdout.split())), (0, ["CLOUDS_CALL_SERVICE_TIMEOUT", "CLOUDS_CANCELED"]), result.stderr)

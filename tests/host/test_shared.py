@@ -5,7 +5,7 @@ import socket
 import threading
 import unittest
 
-from support import Master, wait_until
+from support import Master
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -54,27 +54,7 @@ class Shared(Master):
 
     def test_reloads_refuse_and_lose_nothing(self):
         self.open(2)
-        stop, count, failed = threading.Event(), [0], []
-
-        def run():
-            while not stop.is_set():
-                try:
-                    self.ask()
-                    count[0] += 1
-                except Exception as problem:
-                    failed.append(repr(problem))
-        threads = [threading.Thread(target=run, daemon=True) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for generation in range(2, 7):
-            before = count[0]
-            self.master.signal(signal.SIGHUP)
-            self.master.err.wait_for(f"web reloaded: web 2, generation {generation}")
-            wait_until(lambda: count[0] > before + 20 or failed, "more are asked")
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-        self.assertEqual(failed, [])
+        self.ask_over_reloads("web", range(2, 7))
         self.end()
 
     def test_a_stop_serves_what_waits(self):

@@ -66,10 +66,10 @@ class Sockets(Case):
         return client
 
     def read(self, client):
-        data = b""
+        data = bytearray()
         while piece := client.recv(1 << 20):
             data += piece
-        return data
+        return bytes(data)
 
     def ask(self, data, ends=True):
         client = self.connect(data)
@@ -177,7 +177,7 @@ class Serving(Sockets):
         self.assertEqual(other.recv(10), b"still")
 
     def test_a_stop_waits_for_handlers_and_then_closes(self):
-        self.open("--drain", "0.5")
+        self.open("--drain", "2")
         idle, busy = self.connect(b"echo\n"), self.connect(b"sleep\n")
         self.service.out.wait_for("begun")
         self.service.signal(signal.SIGTERM)
@@ -265,9 +265,11 @@ class Connecting(Sockets):
             print(pcall(s.read, s))
             s:close()
             local server, client = clouds.server {{ url = "inproc:", cancel_events = true }}, clouds.client {{ url = "inproc:" }}
-            server:register("wait", function() local s = open("sleep") print("in it " .. tostring(select(2, s:read()).code)) end)
-            print(select(2, client:call("wait", {{}}, {{ timeout = 0.2 }})).code)
-            clouds.sleep(0.1)
+            local said
+            server:register("wait", function() local s = open("sleep") said = tostring(select(2, s:read()).code) end)
+            print(select(2, client:call("wait", {{}}, {{ timeout = 2 }})).code)
+            repeat clouds.sleep(0.01) until said
+            print("in it " .. said)
             clouds.shutdown()
         """)
         self.assertIn("the socket is closed\n", result.stdout)

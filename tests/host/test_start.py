@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from support import CLOUDS, Caller, Master, Process, gone, pending, wait_until
+from support import CLOUDS, Caller, Master, Process, freeze, gone, pending, wait_until
 
 WEB = """
 local clouds, http = require "clouds", require "clouds.http"
@@ -16,6 +16,7 @@ local me = os.getenv "CLOUDS_WORKER" .. "/" .. os.getenv "CLOUDS_GENERATION"
 http.serve(function(request)
   local seconds = request.path:match("^/slow/(.*)$")
   if seconds then clouds.sleep(tonumber(seconds)) end
+  if request.path == "/until" then repeat clouds.sleep(0.01) until io.open(request.query.file) end
   if request.path == "/exit" then os.exit(7) end
   if request.path == "/block" then os.execute("sleep 0.5") end
   return me .. " " .. table.concat(arg, ",")
@@ -49,6 +50,17 @@ class Start(Master):
             mine.close()
         return text
 
+    def until(self, name):
+        """Where a request is answered when there is a file of this name."""
+        return f"/until?file={os.path.join(self.folder, name)}"
+
+    def connect_to(self, index):
+        """A connection that the worker in this place has: on a busy machine who has no time is passed over, so one after the other."""
+        def found():
+            connection = self.connect()
+            return self.ask(connection=connection).startswith(f"{index}/") and connection
+        return wait_until(found, f"worker {index} has one")
+
     def pids(self, said=0):
         """index -> pid of the workers, the last in each place that has said it; so many lines of it are waited for."""
         def lines():
@@ -65,14 +77,21 @@ TELLS_PID = WEB + 'print("pid")\n'
 
 
 class Serving(Start):
-    def test_connections_go_round(self):
+    def test_H22_connections_go_round(self):
         """65 connections that stay, on four workers: 16, 16, 16 and 17."""
         self.ready(workers=4)
-        counts = {}
-        for _ in range(65):
-            who = self.ask(connection=self.connect()).split("/")[0]
-            counts[who] = counts.get(who, 0) + 1
-        self.assertEqual(sorted(counts.values()), [16, 16, 16, 17])
+
+        def go_round():
+            """On a busy machine who has no time is passed over, so again."""
+            counts, connections = {}, [self.connect() for _ in range(65)]
+            for connection in connections:
+                who = self.ask(connection=connection).split("/")[0]
+                counts[who] = counts.get(who, 0) + 1
+            for connection in connections:
+                connection.close()
+            wait_until(lambda: not sum(row["board"]["open"] for row in self.workers()), "none is open")
+            return sorted(counts.values()) == [16, 16, 16, 17]
+        wait_until(go_round, "they go round")
         self.end()
 
     def test_arguments_and_several_listeners(self):
@@ -153,10 +172,10 @@ class Reloads(Start):
     def test_what_is_slow_is_finished_by_the_old(self):
         self.ready()
         connection = self.connect()
-        connection.request("GET", "/slow/1")
-        wait_until(lambda: self.ask("/"), "it is under way")
-        self.master.signal(signal.SIGHUP)
-        self.master.err.wait_for("generation 2")
+        connection.request("GET", self.until("now"))
+        self.wait_until_under_way(1)
+        self.reload(2)
+        self.file("now", "")
         self.assertIn("/1", connection.getresponse().read().decode())
         self.end()
 
@@ -182,7 +201,7 @@ class Reloads(Start):
 
 
 class Failures(Start):
-    def test_one_that_is_killed(self):
+    def test_C31_one_that_is_killed(self):
         """Replaced, in the same place; nobody who connects meanwhile notices."""
         self.ready(TELLS_PID)
         self.pids(3)
@@ -190,7 +209,7 @@ class Failures(Start):
         for _ in range(3):
             load.goes_on()
             victim = self.pids()[2]
-            os.kill(victim, signal.SIGSTOP)  # it accepts what it is given no more
+            freeze(victim)  # it accepts what it is given no more
             load.goes_on()
             os.kill(victim, signal.SIGKILL)
             wait_until(lambda: self.pids()[2] != victim, "another in its place")
@@ -214,23 +233,20 @@ class Failures(Start):
         load.finish()
         self.end()
 
-    def test_one_that_ends_at_once_each_time(self):
+    def test_H8_C35_one_that_ends_at_once_each_time(self):
         """Pauses that grow, then it is left alone for long; the others serve."""
         code = 'if os.getenv "CLOUDS_WORKER" == "1" and io.open("%s/broken") then error "boom" end\n' + WEB
         self.ready(code % self.folder, workers=2)
         self.file("broken", "")
         begin = time.monotonic()
-        connections = [self.connect() for _ in range(2)]
-        for connection in connections:
-            if self.ask(connection=connection).startswith("1/"):
-                connection.request("GET", "/exit")
+        self.connect_to(1).request("GET", "/exit")
         self.master.err.wait_for("group web: given up: 11 failures in 60 s: exit 1: ", bound=120)
         self.assertGreater(time.monotonic() - begin, 5)
         self.assertIn("boom", self.master.err.text())
         self.assertIn("2/1", self.ask())
         self.end()
 
-    def test_it_does_not_start(self):
+    def test_C30_it_does_not_start(self):
         for code, why in (("no Lua", "web.lua:1:"), ("error 'boom'", "boom"), ("x = 1", "has not called http.serve")):
             self.open(code)
             self.assertEqual(self.master.wait(), 1)
@@ -271,7 +287,7 @@ class Failures(Start):
                 self.assertIn("/1", self.ask())
         self.end()
 
-    def test_what_a_worker_leaves_behind(self):
+    def test_C29_what_a_worker_leaves_behind(self):
         """It ends with the worker, also when it writes without end."""
         self.ready(WEB + 'print("pid")\nos.execute("yes y & sleep 1000 & true")\n', workers=1)
         self.master.out.wait_for("| y")
@@ -336,13 +352,14 @@ class TheEnd(Start):
     def test_a_reload_while_it_stops(self):
         self.ready()
         connection = self.connect()
-        connection.request("GET", "/slow/1")
-        wait_until(lambda: self.ask("/"), "it is under way")
+        connection.request("GET", self.until("now"))
+        self.wait_until_under_way(1)
         self.master.signal(signal.SIGHUP)
         self.master.signal(signal.SIGHUP)
         self.master.signal(signal.SIGTERM)
         self.master.err.wait_for("web stops")
         self.master.signal(signal.SIGHUP)
+        self.file("now", "")
         self.assertEqual(self.master.wait(), 0, self.master.err.text())
         self.assertIn("/1", connection.getresponse().read().decode())
 
@@ -356,12 +373,15 @@ class TheEnd(Start):
     def test_requests_are_finished(self):
         self.ready()
         connection = self.connect()
-        connection.request("GET", "/slow/0.5")
-        wait_until(lambda: self.ask("/"), "it is under way")
-        self.end()
+        connection.request("GET", self.until("now"))
+        self.wait_until_under_way(1)
+        self.master.signal(signal.SIGTERM)
+        self.master.err.wait_for("web stops")
+        self.file("now", "")
         self.assertIn("/1", connection.getresponse().read().decode())
+        self.assertEqual(self.master.wait(), 0, self.master.err.text())
 
-    def test_one_that_does_not_end(self):
+    def test_H14_one_that_does_not_end(self):
         """It hears nothing of the stop, so it is killed."""
         self.ready(WEB.replace("clouds.sleep(tonumber(seconds))", 'print("begins") while seconds do end'),
                    workers=2, options=("--drain", "0.5"))
@@ -372,7 +392,8 @@ class TheEnd(Start):
 
     def test_one_that_ends_itself(self):
         """It hears of the stop and hangs then: the limit of the worker itself comes first."""
-        code = WEB.replace("clouds.sleep(tonumber(seconds))", 'print("begins") clouds.sleep(0.8) while seconds do end')
+        code = WEB.replace("clouds.sleep(tonumber(seconds))", 'print("begins") while not require("clouds.worker").draining do clouds.sleep(0.01) end '
+                           "while seconds do end")
         self.ready(code, workers=2, options=("--drain", "1"))
         self.connect().request("GET", "/slow/1")
         self.master.out.wait_for("begins")
@@ -395,10 +416,10 @@ class TheEnd(Start):
         wait_until(lambda: self.master.out.text().count("| pid") == 4, "four pids")
         pids = [int(pid) for pid in re.findall(r" (\d+) \| pid", self.master.out.text())]
         other = int(re.search(r"other\.1 (\d+) \| pid", self.master.out.text()).group(1))
-        os.kill(other, signal.SIGSTOP)  # so that its group does not end in order
+        freeze(other)  # so that its group does not end in order
         connection = self.connect()
         connection.request("GET", "/slow/60")
-        wait_until(lambda: self.ask("/"), "it is under way")
+        self.wait_until_under_way(1)
         self.master.signal(signal.SIGTERM)
         self.master.err.wait_for("web stops")
         self.end(code=4)
@@ -430,17 +451,19 @@ class TheEnd(Start):
 
     def test_a_worker_is_told_twice(self):
         """As by the kernel, which sends one for each thread of a master that is killed: what was begun is served all the same."""
-        self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('), workers=1)
+        self.ready(TELLS_PID, workers=1)
         connection = self.connect()
-        connection.request("GET", "/slow/0.3")
-        self.master.out.wait_for("begins")
+        connection.request("GET", self.until("now"))
+        self.wait_until_under_way(1)
         pid = self.pids(1)[1]
         os.kill(pid, signal.SIGTERM)
         self.master.err.wait_for("it was told to")
         os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not pending(pid, signal.SIGTERM), "the second was taken")
+        self.file("now", "")
         self.assertIn("/1", connection.getresponse().read().decode())
 
-    def test_the_master_is_killed(self):
+    def test_H13_C27_the_master_is_killed(self):
         """Nothing of it is left, and it can be started again at once."""
         self.ready(TELLS_PID.replace("clouds.sleep(", 'print("begins") clouds.sleep('))
         pids = self.pids(3)

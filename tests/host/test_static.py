@@ -14,13 +14,15 @@ SCRIPT = """
     app:static("/", "%s")
     app:static("/more/deep", "%s", { max_age = 60, index = "start.txt", dotfiles = true, types = { data = "text/x-data" } })
     app:get("/made", function() return "made" end)
-    app:use(function(_, response, next) response:header("X-Around", "1") return next() end)
+    %s
     http.serve(app)
     print("ready")
 """
 
 
 class Static(Case):
+    AROUND, IS_AROUND = 'app:use(function(_, response, next) response:header("X-Around", "1") return next() end)', "1"
+
     def setUp(self):
         super().setUp()
         self.root = os.path.join(self.folder, "public")
@@ -38,7 +40,7 @@ class Static(Case):
         os.symlink("loop", os.path.join(self.root, "loop"))
         os.mkfifo(os.path.join(self.root, "pipe"))
         self.path = os.path.join(self.folder, "web.sock")
-        self.service = self.start("run", "--listen", f"unix:{self.path}", self.file("s.lua", SCRIPT % (self.root, self.root)))
+        self.service = self.start("run", "--listen", f"unix:{self.path}", self.file("s.lua", SCRIPT % (self.root, self.root, self.AROUND)))
         self.service.out.wait_for("ready")
 
     def connect(self):
@@ -79,13 +81,27 @@ class Files(Static):
             self.assertEqual((status, headers["Content-Type"]), (200, kind), target)
             self.assertTrue(got == data, target)
             self.assertEqual(int(headers["Content-Length"]), len(data))
-            self.assertEqual((headers["Accept-Ranges"], headers["X-Content-Type-Options"], headers["X-Around"]), ("bytes", "nosniff", "1"))
+            self.assertEqual((headers["Accept-Ranges"], headers["X-Content-Type-Options"], headers["X-Around"]), ("bytes", "nosniff", self.IS_AROUND))
             status, got, of_head = self.ask(target, "HEAD")
             self.assertEqual((status, got, of_head["Content-Length"], of_head["ETag"]), (200, b"", headers["Content-Length"], headers["ETag"]))
         self.assertEqual(self.ask("/more/deep/x.data")[2]["Cache-Control"], "max-age=60")
         self.assertIsNone(self.ask("/x.data")[2]["Cache-Control"])
         self.assertEqual(self.ask("/made")[1], b"made")
         self.assertEqual(self.service.err.text(), "")
+
+    def test_a_file_that_changes(self):
+        """What is said of it changes with it, whoever has asked before."""
+        tags = set()
+        for number, data in enumerate((b"one", b"two", b"a third", b"a third")):
+            self.file("public/changes.txt", data)
+            os.utime(os.path.join(self.root, "changes.txt"), ns=(0, 1_700_000_000_000_000_000 + number))
+            for _ in range(2):
+                status, got, headers = self.ask("/changes.txt")
+                self.assertEqual((status, got, int(headers["Content-Length"])), (200, data, len(data)))
+                tags.add(headers["ETag"])
+            self.assertEqual(len(tags), number + 1)
+        self.assertEqual(self.ask("/changes.txt", If_None_Match=headers["ETag"])[0], 304)
+        self.assertEqual(self.ask("/changes.txt", Range="bytes=2-2")[:2], (206, b"t"))
 
     def test_folders(self):
         for target, place in (("/sub", "/sub/"), ("/sub?a=b", "/sub/?a=b"), ("/more/deep", "/more/deep/"), ("/more/deep/sub", "/more/deep/sub/")):
@@ -135,6 +151,11 @@ class Files(Static):
         big = self.read("big.bin")
         status, got, _ = self.ask("/big.bin", Range="bytes=100000-4000000")
         self.assertTrue(status == 206 and got == big[100000:4000001])
+
+
+class Alone(Files):
+    """Without a function around, what was said of a file is remembered."""
+    AROUND, IS_AROUND = "", None
 
 
 class Hostile(Static):

@@ -79,7 +79,7 @@ class Told(Case):
 
 @AS_ROOT
 class Users(Told):
-    def test_h15_a_user(self):
+    def test_H15_a_user(self):
         """Nothing of root is left, and of the master's descriptors only the channel."""
         nobody = pwd.getpwnam("nobody")
         open_file = os.open(self.file("secret", "x"), os.O_RDONLY)
@@ -209,7 +209,7 @@ class Settings(Told):
         self.refused_with("cannot enter the folder: No such file or directory", '{ cwd = "/no/such/folder" }', 1)
 
     @AS_ROOT
-    def test_h15_further_groups(self):
+    def test_H15_further_groups(self):
         ids = sorted(grp.getgrnam(name).gr_gid for name in ("adm", "daemon", "bin"))
         for told in self.told_with('{ user = "nobody", group = "daemon", groups = { "adm", "daemon", "bin" } }'):
             self.assertEqual(sorted(map(int, told["Groups"].split())), ids)

@@ -52,7 +52,7 @@ class Told(Case):
         self.addCleanup(self.master.discard)
         return self.master
 
-    def test_h17_datagrams(self):
+    def test_H17_datagrams(self):
         self.serve(os.path.join(self.folder, "notify"))
         self.assertEqual(self.manager.next("STATUS"), ["READY=1", "STATUS=web 1/1"])
         before = microseconds()
@@ -122,7 +122,7 @@ class Sockets(Case):
         self.assertEqual(self.master.stop(), 0, self.master.err.text())
         self.assertNotIn("has ", self.master.out.text())
 
-    def test_h17_a_port_by_its_address(self):
+    def test_H17_a_port_by_its_address(self):
         port = free_port()
         self.activate(f"127.0.0.1:{port}", listen=[f"127.0.0.1:{port}"])
         self.assertIn("pid ", self.ask(http.client.HTTPConnection("127.0.0.1", port, timeout=60)))
@@ -175,7 +175,7 @@ class FirstProcess(Case):
                 return file.read().split()
         return int(wait_until(child, "the first process")[0])
 
-    def test_h16_orphans(self):
+    def test_H16_orphans(self):
         """100 of them in one worker: no zombie is left."""
         first = self.first("""
             for _ = 1, 100 do os.execute("(sleep 0.01 &)") end
@@ -199,7 +199,7 @@ class FirstProcess(Case):
         os.kill(first, signal.SIGTERM)
         self.assertEqual(self.outer.wait(), 0, self.outer.err.text())
 
-    def test_h16_a_second_signal_ends_a_loop(self):
+    def test_H16_a_second_signal_ends_a_loop(self):
         first = self.first("""
             require("clouds").server {}:register("x", function() end)
             local loop = require "clouds.loop"

@@ -25,7 +25,7 @@ SERVICE = """
 
 class Top(Case):
     def look(self, *words):
-        result = self.run_clouds("top", "--once", "-d", "0.2", *words)
+        result = self.run_clouds("top", "--once", "-d", "0.5", *words)
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout
 
@@ -66,6 +66,34 @@ class Top(Case):
         screens = terminal.text.split(CLEAR)[1:-1]
         self.assertEqual({len(screen.splitlines()) for screen in screens}, {lines - 1})
         self.assertLess(max(len(line) for screen in screens for line in screen.splitlines()), columns)
+        terminal.type("q")
+        self.assertEqual(terminal.end(), (0, True))
+
+    def test_long_names(self):
+        """Lines are cut by characters, of which none is shown by half."""
+        self.serve(f"require('clouds').server{{}}:register('{'ä€' * 12}', function() end) print('ready')")
+        terminal = Terminal(self, [CLOUDS, "top", "-d", "0.1"], self.env, (10, 20))
+        self.assertEqual(terminal.wait_for("\nMETHOD *\n(.*)\n").group(1), ("ä€" * 12)[:19])
+        terminal.type("q")
+        self.assertEqual(terminal.end(), (0, True))
+        self.assertNotIn("\ufffd", terminal.text)
+
+    def test_pause_and_filter(self):
+        self.serve(SERVICE)
+        terminal = Terminal(self, [CLOUDS, "top", "-d", "0.1", "--by", "name"], self.env, (20, 120))
+        terminal.wait_for("5 methods, 3 nodes, by name\n")
+        terminal.type("/pla")
+        terminal.wait_for(r"1 methods, 1 nodes, by name  /pla_\nMETHOD .*\nplain .*\n\nNODE .*\ns\.plain [^\n]*\n")
+        terminal.type("\x7f\x7fq\x7f\r")
+        terminal.wait_for(r"by name  /p\n")
+        terminal.type("\x1b")
+        terminal.wait_for(r"5 methods, 3 nodes, by name\n")
+        terminal.type(" ")
+        paused = [terminal.wait_for(r"by name, paused\nMETHOD .*\nadd [^\n]*\n").group() for _ in range(3)]
+        self.assertEqual(len(set(paused)), 1)
+        terminal.type(" r")
+        terminal.wait_for(r"by rate\n")
+        terminal.type("\x1b[A")  # an arrow means nothing
         terminal.type("q")
         self.assertEqual(terminal.end(), (0, True))
 

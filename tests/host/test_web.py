@@ -155,6 +155,34 @@ class Results(Web):
         self.assertEqual((status, json.loads(text), headers["X-Why"]), (409, {"error": {"message": "not so"}}, "because"))
         self.assertEqual(self.service.err.text(), "")
 
+    def test_a_handler_is_given_the_answer_when_it_takes_it(self):
+        self.open("""
+            local app = http.server(function(_, response) return response:header("X-By", "all") and "all" end)
+            app:get("/one", function(request) return request.method end)
+            app:get("/none", function() return "none" end)
+            app:get("/two", function(_, response) return response:header("X-By", "two") and "two" end)
+            app:get("/rest", function(...)
+                local _, response = ...
+                response:header("X-By", "rest")
+                return tostring(select("#", ...))
+            end)
+            app:get("/raise", function() http.raise(404, "none", { ["X-By"] = "raise" }) end)
+            app:get("/fail", function(_, response) response:header("X-By", "fail") error("so") end)
+            app:get("/raise-more", function(_, response)
+                response:header("X-By", "more")
+                http.raise(404, "none", { ["X-And"] = "raise" })
+            end)
+        """)
+        for path, status, text, by in (("/one", 200, "GET", None), ("/none", 200, "none", None), ("/two", 200, "two", "two"),
+                                       ("/rest", 200, "2", "rest"), ("/nothing", 200, "all", "all"),
+                                       ("/raise", 404, '{"error":{"message":"none"}}', "raise"),
+                                       ("/fail", 500, '{"error":{"message":"internal error"}}', None),
+                                       ("/raise-more", 404, '{"error":{"message":"none"}}', "more")):
+            for _ in range(2):
+                answer = self.ask("GET", path)
+                self.assertEqual((*answer[:2], answer[2]["X-By"]), (status, text, by), path)
+        self.assertEqual(answer[2]["X-And"], "raise")
+
     def test_what_is_wrong_in_a_handler_is_500_and_a_line_with_the_reason(self):
         self.open("""
             local app = http.server()
@@ -188,13 +216,14 @@ class Results(Web):
         self.redis()
         self.open("""
             local app = http.server()
-            local client = clouds.client { timeout = 0.3, operation_timeout = 0.3 }
+            local client = clouds.client {}
             local server = clouds.server {}
             server:register("fails", function() error({ code = "SECRET", message = "secret" }) end)
-            server:register("sleeps", function() clouds.sleep(1) end)
+            server:register("sleeps", function() clouds.sleep(50) end)
             for _, name in ipairs { "fails", "sleeps", "nobody" } do
-                app:get("/" .. name, function() return client:call(name, {}) end)
-                app:get("/assert/" .. name, function() return assert(client:call(name, {})) end)
+                local options = name == "sleeps" and { timeout = 1 } or {}
+                app:get("/" .. name, function() return client:call(name, {}, options) end)
+                app:get("/assert/" .. name, function() return assert(client:call(name, {}, options)) end)
             end
         """)
         for prefix in ("/", "/assert/"):
@@ -478,7 +507,8 @@ class Stopping(Web):
         local client = clouds.client {}
         app:get("/slow", function(request)
             io.stderr:write("accepted\\n")
-            clouds.sleep(tonumber(request.query.s))
+            clouds.sleep(tonumber(request.query.s or 0))
+            while request.query.file and not io.open(request.query.file) do clouds.sleep(0.01) end
             return "finished " .. tostring(client:call("hello", {}))
         end)
         app:get("/fast", function() return "fast" end)
@@ -494,7 +524,8 @@ class Stopping(Web):
         idle, busy = self.connect(), self.connect()
         idle.sendall(b"GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
         self.read(idle, b"fast")
-        busy.sendall(b"GET /slow?s=0.5 HTTP/1.1\r\nHost: a\r\n\r\n")
+        now = os.path.join(self.folder, "now")
+        busy.sendall(f"GET /slow?file={now} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         self.service.err.wait_for("accepted")
         self.service.signal(signal.SIGTERM)
         wait_until(lambda: not os.path.exists(self.path), "it listens no more")
@@ -502,6 +533,7 @@ class Stopping(Web):
         said = self.read(idle)
         self.assertIn(b"200 OK", said)
         self.assertIn(b"Connection: close", said)
+        self.file("now", "")
         self.assertTrue(self.read(busy).endswith(b"finished hello"))
         self.assertEqual(self.service.wait(), 0)
         self.assertEqual(other.stop(), 0)

@@ -259,7 +259,7 @@ class Frames(WebSocket):
 
 class Waiting(WebSocket):
     def test_a_client_that_is_gone_is_noticed_by_pings(self):
-        self.open(ping=0.2)
+        self.open(ping=0.5)
         client = self.client("/echo")
         self.assertEqual(client.frame(), (9, b""))
         client.send(frame(10, b""))

@@ -162,6 +162,7 @@ t.test("the module", function()
   real.on_error, real.on_log = true, true
   t.is(sorted(names_of("clouds", "clouds")), sorted(real))
   t.is(sorted(names_of("json", "clouds.Json")), sorted(keys(clouds.json)))
+  t.is(sorted(names_of("trace", "clouds.Trace")), sorted(keys(clouds.trace)))
   t.is(sorted(said.fields["clouds.Defaults"]), "sentinel_password sentinel_user stats url")
 end)
 
@@ -259,7 +260,8 @@ t.test("every function has words, and a type for each parameter", function()
 end)
 
 t.test("parameters have the names and the number that the functions have", function()
-  local owners = { clouds = clouds, json = clouds.json, Node = client, Client = client, Server = server }
+  local owners = { clouds = clouds, json = clouds.json, trace = clouds.trace }
+  owners.Node, owners.Client, owners.Server = client, client, server
   for name, one in pairs(said.functions) do
     local owner, kind, own = name:match("^(%w+)([.:])([%w_]+)$")
     local fn = owners[owner] and owners[owner][own]

@@ -106,3 +106,5 @@ end)
 
 server:close(0)
 client:close(0)
+
+t.done()

@@ -334,7 +334,7 @@ t.test("what cannot be sent back is an error, and the service lives", function()
     error(print)
   end))
   for kind, words in pairs({ ["function"] = "function", cycle = "contains itself", binary = "UTF-8", error = "x",
-    ["error text"] = "? bytes", ["error object"] = "could not be described", ["?"] = "function" }) do
+    ["error text"] = "? bytes", ["error object"] = "whose __tostring fails", ["?"] = "function" }) do
     local result, err = client:call("bad", { kind })
     t.is(result, nil, kind)
     t.has(err.message, words, kind)

@@ -41,7 +41,9 @@ t.test("key: those of a key in order, others beside them", function()
     running[key] = true
     all = all + 1
     most = math.max(most, all)
-    clouds.sleep(0.002)
+    t.eventually(function() -- none ends before one of each key has begun
+      return most == 4
+    end)
     t.is(i, next_of[key] or 1)
     next_of[key] = i + 1
     all = all - 1

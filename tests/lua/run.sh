@@ -31,6 +31,7 @@ esac
 export CLOUDS_TEST_URL
 export LUA_PATH="$here/?.lua;$CLOUDS_SOURCE/lua/?.lua;$CLOUDS_SOURCE/lua/?/init.lua;;"
 cd "$here"
+grep -qx 't.done()' "$script.lua" || { echo "$script.lua does not end with t.done(), so that nobody hears of what fails" >&2; exit 1; }
 if [ "$how" = host ]; then
     "$CLOUDS_BIN" run "$script.lua"
 else

@@ -27,7 +27,7 @@ t.test("arguments are checked before the handler runs", function()
   }
   for _, row in ipairs(wrong) do
     local answer, err = client:call("greet", row[1])
-    t.is({ answer, err.code, err.outcome, err.retryable }, { nil, "CLOUDS_BAD_ARGUMENT", "NOT_DONE", false })
+    t.is({ answer, err.code, err.outcome, err.retryable }, { nil, "CLOUDS_BAD_ARGUMENT", "NOT_DONE", true })
     t.ok(err.message:find(row[2], 1, true), err.message)
   end
   t.is(ran, 2)
@@ -89,3 +89,5 @@ end)
 
 server:close(0)
 client:close(0)
+
+t.done()
