@@ -1,6 +1,7 @@
 /// <reference types="node" />
 
 import { EventEmitter } from 'events';
+import { Server as NetServer, Socket } from 'net';
 
 /** The version of this package. */
 export const version: string;
@@ -191,6 +192,8 @@ export interface CallOptions {
   hedge?: number;
   /** It may be executed twice. */
   idempotent?: boolean;
+  /** When the call has ended, `server` in it is the id of who answered, or of who was asked last. */
+  about?: { server?: string };
   /** A topic at which the answer is published, `{ result: [...] }` or `{ error: {...} }`; the call ends as a notification does. */
   replyTo?: string;
   /** What the answer has as "in-reply-to" in its meta. */
@@ -362,6 +365,8 @@ export interface Request {
   readonly signal: AbortSignal;
   /** What came along with the call. */
   readonly meta: Record<string, any>;
+  /** The id of the trace that it is part of; '' when it is in none. */
+  readonly trace: string;
 }
 
 /** What a node answers that is asked; from `methods` on by what was asked. */
@@ -690,6 +695,10 @@ export interface Packed {
   raw: string;
 }
 
+/** Why a worker ends: others go on (`reload`, `retire`: it is replaced, `scale`: it is one too many), or nobody does (`stop`), or it was
+ * told to by somebody else (`signal`). */
+export type DrainReason = 'reload' | 'retire' | 'scale' | 'stop' | 'signal';
+
 /** This process as a worker of `clouds start`. In any other process `solo` is true, and nothing is ever told. */
 export class Worker extends EventEmitter {
   readonly solo: boolean;
@@ -700,8 +709,12 @@ export class Worker extends EventEmitter {
   readonly group: string;
   readonly app: string;
   readonly draining: boolean;
-  /** Says that this worker serves. Without it that is said when what was registered is. */
-  ready(): void;
+  /** Where its connections come from: ports, and `unix:PATH`. */
+  readonly ports: Array<number | string>;
+  /** Says that this worker serves, and who takes its connections: a server of http, https, tls or net, or a function. Without it
+   * that is said when what was registered is. `handover` of a server of http (usual: true): another worker goes on with its
+   * connections when this one ends and others do not. */
+  ready(taker?: NetServer | ((socket: Socket, port: number | string) => void), options?: { handover?: boolean }): void;
   /** It is not ready before `ready()`. */
   hold(): void;
   /** Sends a value to the worker of a group with this index, or to all of it. */
@@ -714,8 +727,17 @@ export class Worker extends EventEmitter {
   reload(group?: string): void;
   /** Ends this worker in order; the master starts another at once. */
   stop(): void;
-  /** It begins to end, and has so many seconds; what a listener promises is waited for. */
-  on(event: 'drain', listener: (seconds: number) => unknown): this;
+  /** One more thing is under way, until `release()`. From the first on this counts, and no longer open connections, for who gets the
+   * next connection, and for the end, which waits until nothing is under way. */
+  transact(): void;
+  /** One thing less is under way; or there are so many. */
+  release(remain?: number): void;
+  /** Runs fn while no other worker of the group runs such a function, and gives what it gives. */
+  serial<T>(fn: () => T | Promise<T>): Promise<T>;
+  /** Calls fn every so many seconds, and not again before it has ended, until nobody is served any more. */
+  every(seconds: number, fn: () => unknown): { stop(): void };
+  /** It begins to end, why, and has so many seconds; what a listener promises is waited for. */
+  on(event: 'drain', listener: (reason: DrainReason, seconds: number) => unknown): this;
   /** Its nodes have ended. */
   on(event: 'stop', listener: () => unknown): this;
   on(event: 'message', listener: (value: any, group: string, index: number) => void): this;
@@ -723,6 +745,12 @@ export class Worker extends EventEmitter {
 }
 
 export const worker: Worker;
+
+/** Calls `fn(...args)` in a span of this name, which ends when what it returns does, a promise or not: calls that it makes
+ * are in it. What it throws goes on. */
+export function span<A extends any[], R>(name: string, fn: (...args: A) => R, ...args: A): R;
+/** The ids of the trace and the span that this code is in, and whether that is recorded; null where it is in none. */
+export function trace(): { trace: string; span: string; recorded: boolean } | null;
 
 export function createBase(options?: BaseOptions | string): Base;
 export function createClient(options?: NodeOptions | string): Client;

@@ -35,6 +35,8 @@ export interface CallOptions extends AskOptions {
   /** An idempotency key: the call is executed once, and repeated when the connection is lost. */
   once?: string;
   traceparent?: string;
+  /** When the call has ended, `server` in it is the id of who answered, or of who was asked last, if the gateway tells. */
+  about?: { server?: string };
 }
 
 export interface Published {

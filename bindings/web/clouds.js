@@ -108,11 +108,12 @@ export class Client extends EventTarget {
   }
 
   /** Calls a method: a promise for its first result, with { all: true } for the list of all. options: timeout (seconds),
-   * signal (an AbortSignal), once (an idempotency key: the call is repeated when the connection is lost), traceparent. */
+   * signal (an AbortSignal), once (an idempotency key: the call is repeated when the connection is lost), traceparent,
+   * about (an object that gets `server`, the id of who answered, if the gateway tells). */
   async call(method, args = [], options = {}) {
-    const { timeout = this._timeout, signal, once, all, traceparent } = options;
+    const { timeout = this._timeout, signal, once, all, traceparent, about } = options;
     const message = { call: method, args, key: once, traceparent };
-    const answer = await this._ask(message, { timeout, signal, isRepeatable: once !== undefined });
+    const answer = await this._ask(message, { timeout, signal, about, isRepeatable: once !== undefined });
     return all ? answer.results : answer.results[0];
   }
 
@@ -152,7 +153,7 @@ export class Client extends EventTarget {
 
   // ---- what is asked for
 
-  _ask(message, { id = ++this._last, timeout, signal, isRepeatable = false }) {
+  _ask(message, { id = ++this._last, timeout, signal, about, isRepeatable = false }) {
     if (this._isClosed) return Promise.reject(this._why);
     if (signal && signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
@@ -162,6 +163,7 @@ export class Client extends EventTarget {
         clearTimeout(asked.timer);
         if (signal) signal.removeEventListener('abort', abort);
         this._waiting.delete(id);
+        if (about) about.server = answer?.server;
         if (error) reject(error);
         else resolve(answer);
       };

@@ -31,7 +31,7 @@ for i = 1, 2 do
   assert(err.code == "CLOUDS_NO_AVAILABLE_SERVER" or err.code == "CLOUDS_OVERLOADED", tostring(err))
   assert(server:resume("ours.limited"))
 end
-clouds.sleep(0.3)
+while heard < 500 or served < 200 do clouds.sleep(0.01) end
 watch:close()
 print("done", heard, served)
 client:close()

@@ -1,5 +1,6 @@
 """Servers of both kinds side by side: everyone gets a share, and no call fails because one of them is gone."""
 import collections
+import json
 import unittest
 
 from support import TIMEOUT, Case, wait_until
@@ -42,6 +43,15 @@ class Routing(Case):
         servers = self.cluster("who")
         share = self.share(self.our_client(servers), servers)
         self.assertEqual(share, {id: 10 for id in servers})
+
+    def test_it_is_known_who_answered(self):
+        servers = self.cluster("who")
+        self.our_client(servers)
+        for id in servers:
+            result = self.run_clouds("call", "--tell-server", "--server", id, "who")
+            self.assertEqual((result.stdout, result.stderr), (f'"{id}"\n', f"server: {id}\n"))
+        result = self.run_clouds("call", "--tell-server", "who")
+        self.assertEqual(result.stderr, f"server: {json.loads(result.stdout)}\n")
 
     def test_ours_calls_all_at_once(self):
         servers = self.cluster("who")

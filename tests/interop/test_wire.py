@@ -89,6 +89,8 @@ class Wire(Case):
         lua.ask("status", node="m")
         self.run_clouds("status")
         self.assertEqual(lua.stop(), 0)
+        self.server.command("PING", "all was seen")
+        commands.wait_for(lambda line: words(line)[:2] == ["PING", "all was seen"], "what was asked")
         asked = [words(line) for line in commands.all()]
         self.assertTrue([w for w in asked if w[:1] == ["SCAN"]])
         walks = [w for w in asked if w and w[0].upper() == "KEYS"]

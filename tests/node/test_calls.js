@@ -392,18 +392,39 @@ test('meta goes along, and on; and calls that want no answer', async () => {
   await assert.rejects(client.call('meta', [], { meta: [1] }), TypeError);
 });
 
+test('a trace goes along without a word, and its id is known', async () => {
+  const id = '4bf92f3577b34da6a3ce929d0e0e4736',
+    traceparent = `00-${id}-00f067aa0ba902b7-01`;
+  await server.registerP('traced', function () {
+    return [this.trace, this.meta];
+  });
+  await server.registerP('traced.on', async function () {
+    const later = await new Promise((resolve) => setTimeout(resolve, 1, [client.call('traced', []), server.call('traced', [])]));
+    return [await later[0], await later[1], await client.call('traced', [], { meta: { traceparent: 'own' } })];
+  });
+  const meta = { traceparent, other: 1, '-b': 2 };
+  const on = [id, { traceparent }];
+  assert.deepStrictEqual(await client.call('traced.on', [], { meta }), [on, on, ['', { traceparent: 'own' }]]);
+  assert.deepStrictEqual(await client.call('traced', []), ['', {}]);
+});
+
 test('a server may leave its handlers alone', async () => {
   const alone = clouds.createServer({ cancelEvents: false });
-  let signal;
-  await alone.registerP('left.alone', async function () {
-    signal = this.signal;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    return 1;
+  let signal, end;
+  const ended = new Promise((resolve) => (end = resolve));
+  await alone.registerP('left.alone', function () {
+    ({ signal } = this);
+    return ended;
   });
-  await assert.rejects(client.call('left.alone', [], { timeout: 0.05 }));
+  const controller = new AbortController();
+  const call = client.call('left.alone', [], { signal: controller.signal });
   await until(() => signal !== undefined);
+  controller.abort();
+  await assert.rejects(call, { name: 'AbortError' });
+  await until(() => alone.counters().canceled_requests === 1); // it has heard of that
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.strictEqual(signal.aborted, false);
+  end();
   await alone.exitP();
 });
 
@@ -486,7 +507,7 @@ test('onRetry runs before every attempt and gives its arguments', async () => {
 });
 
 test("the node's retry counts with onRetry as well", async () => {
-  const retrying = clouds.createClient({ url: 'inproc:retry', timeout: 0.5, retry: 2 });
+  const retrying = clouds.createClient({ url: 'inproc:retry', timeout: 1.5, retry: 2 });
   let attempts = 0;
   const onRetry = (go) => go(attempts++);
   await assert.rejects(retrying.bindP('nobody', { onRetry })(), { code: 'CLOUDS_NO_AVAILABLE_SERVER' });
@@ -550,7 +571,7 @@ test('deadline, signal and exit hold while onRetry has not gone on; one that goe
     assert.strictEqual(await twice(2), 2);
     let late;
     await assert.rejects(
-      node.bindP('once', { deadline: 0.05, onRetry: (a, go) => (late = () => go(a)) })(3),
+      node.bindP('once', { deadline: 0.5, onRetry: (a, go) => (late = () => go(a)) })(3),
       clouds.CloudsError
     );
     late(); // its call has ended
@@ -604,10 +625,12 @@ test('the deadline ends all attempts', async () => {
 // ---- giving up
 
 test('an AbortSignal gives a call up', async () => {
-  await serve('hangs', () => {});
+  let begun = 0;
+  await serve('hangs', () => begun++);
   const controller = new AbortController();
   const call = client.call('hangs', [], { signal: controller.signal });
-  setTimeout(() => controller.abort(new Error('enough')), 30);
+  await until(() => begun === 1);
+  controller.abort(new Error('enough'));
   const error = await call.catch((problem) => problem);
   assert.deepStrictEqual(
     [error.name, error.code, error.outcome, error.cause.message],

@@ -44,7 +44,7 @@ test('call', async () => {
     [['call', 'fails'], [1, '', 'E: no\\u001b[31m\n']],
     [['call', 'nobody'], [3, '', 'CLOUDS_NO_AVAILABLE_SERVER: no available server for nobody on local:cli\n']],
     [['call', '--url', 'redis+unix:///nowhere/r.sock', 'add'], [3, '', /^CLOUDS_\w+: .*nowhere.*\n$/]],
-    [['call', '-t1', 'never'], [4, '', /^CLOUDS_CALL_SERVICE_TIMEOUT: /]],
+    [['call', '-t5', 'never'], [4, '', /^CLOUDS_CALL_SERVICE_TIMEOUT: /]],
     [['call', 'add', 'x'], [2, '', /argument 'x' is not JSON/]],
     [['call', '--what', 'add'], [2, '', /unknown option --what; expected one of --/]],
     [['call', '--timout', '1', 'add'], [2, '', /unknown option --timout; did you mean --timeout\?/]],

@@ -44,6 +44,7 @@ test('the functions of the other examples', async () => {
     channels: [server, client],
     images: [server, client],
     tell: [],
+    serve: [],
     choose: [client, [server.id]],
   };
   const seen = [];

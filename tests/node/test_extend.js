@@ -193,6 +193,12 @@ test("a connection of one's own carries the protocol", async () => {
   assert.deepStrictEqual([got[0].message, got[0].code, got[0].x, got[1]], ['boom', 'E', 1, 'beside']);
   await assert.rejects(client.call('not.there', [], { server: server.id }), { message: 'service handler not found' });
 
+  const about = {};
+  await client.call('add', [1, 2], { about, retry: 1 });
+  assert.strictEqual(about.server, server.id);
+  await client.call('fails', [], { about }).catch(() => {});
+  assert.strictEqual(about.server, server.id);
+
   const retrying = clouds.createClient({ connection: new Connection(bus), timeout: 0.5, retry: 2 });
   let looks = 0;
   retrying._setHandler('find_one_server', (method, callback) => {

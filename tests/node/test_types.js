@@ -50,8 +50,9 @@ test('all that is exported is declared, with a method for each method', () => {
     [...text.matchAll(/export class (\w+)[^{]*{([^]*?)\n}/g)].map(([, name, body]) => [name, body])
   );
   for (const name of Object.keys(clouds)) assert.match(text, new RegExp(`export (const|class|function) ${name}\\b`));
-  for (const name of ['Base', 'Server', 'Client', 'Monitor', 'Protocol']) {
-    for (const method of Object.getOwnPropertyNames(clouds[name].prototype)) {
+  const { Base, Server, Client, Monitor, Protocol, worker } = clouds;
+  for (const { name, prototype } of [Base, Server, Client, Monitor, Protocol, worker.constructor]) {
+    for (const method of Object.getOwnPropertyNames(prototype)) {
       if (method === 'constructor' || method.startsWith('_') || ['addListener', 'prependListener'].includes(method))
         continue;
       assert.match(bodies[name], new RegExp(`\\b${method}\\b`), `${name}.${method}`);

@@ -1,4 +1,5 @@
 // What must be right for the compiler; test_types.js also looks that the lines marked WRONG are not.
+import * as http from 'http';
 import * as clouds from 'clouds';
 import { Server, Client, CloudsError, CallOptions, Status } from 'clouds';
 
@@ -25,6 +26,10 @@ async function main(): Promise<void> {
   const receivers: number = await server.publishP('a', 3);
   for await (const { value, sender } of server.watch('a', { queue: receivers })) console.log(value, sender);
 
+  const added: number = clouds.span('add', (a: number, b: number) => a + b, 1, 2);
+  const later: string = await clouds.span('later', async () => clouds.trace()?.span ?? String(added));
+  console.log(later);
+
   const client = new Client('redis://127.0.0.1');
   const options: CallOptions = {
     timeout: 1,
@@ -32,7 +37,9 @@ async function main(): Promise<void> {
     retry: 2,
     server: server.id,
     signal: AbortSignal.timeout(10),
+    about: {},
   };
+  const answeredBy: string | undefined = options.about?.server;
   const sum: number = await client.call<number>('add', [1, 2], options);
   const all: [string, number] = await client.call<[string, number]>('two', [], { all: true });
   client.call('add', [sum], (error, value) => console.log(error, value)).send('x', all);
@@ -40,7 +47,7 @@ async function main(): Promise<void> {
   const add = client.bindP<[number, number], number>('add', { retry: 3, onRetry: (a, b, go) => go(a, b) });
   const more: number = await add(1, 2);
   client.bind('add', 5)(1, 2, (error: unknown) => console.log(error, more));
-  client.on('message', (sender, data) => console.log(sender.length, data)).once('exit', () => {});
+  client.on('message', (sender, data) => console.log(sender.length, data, answeredBy)).once('exit', () => {});
   const status: Status = await clouds.createMonitor().status();
   console.log((await clouds.createClient().ask('s.x', 'ping')).pid, await clouds.createClient().ask('s.x', 'stop', { drain: 1 }),
     (await clouds.createClient().ask('s.x', 'links')).links?.[0].here);
@@ -57,6 +64,13 @@ async function main(): Promise<void> {
     .ref()
     .unref()
     ._setHandler('message.x', (message: clouds.Message) => message.raw);
+  clouds.worker.ready(http.createServer());
+  clouds.worker.ready((socket, port) => socket.end(`${port}`));
+  clouds.worker.on('drain', async (reason, seconds) => console.log(reason === 'reload', seconds.toFixed(1)));
+  clouds.worker.transact();
+  clouds.worker.release(clouds.worker.ports.length);
+  const turn: number = await clouds.worker.serial(async () => 1);
+  clouds.worker.every(turn, () => {}).stop();
   console.log(clouds.version, clouds.createProtocol('me').packCall('m', []).raw);
 }
 
@@ -73,5 +87,8 @@ clouds.createClient().call('x', 'text'); // WRONG
 clouds.createClient().call('x', [], { signal: 5 }); // WRONG
 clouds.createClient().register('x', () => {}); // WRONG
 clouds.createServer().registerP('x'); // WRONG
+clouds.worker.ready('server'); // WRONG
+clouds.worker.release('all'); // WRONG
+clouds.worker.on('drain', (reason) => reason === 'tired'); // WRONG
 
 main().catch((error: CloudsError) => console.log(error.code, error.retryable, error.values));

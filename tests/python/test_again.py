@@ -96,7 +96,7 @@ class Again(AsyncCase):
         refused = self.refusals(server)
         fill()
         subscription.close()
-        self.assertEqual(len(refused), 1)
+        self.assertEqual(refused, [])  # the end of a subscription needs no room
         while await client.publish("news", 1, confirm=True) != 0:
             await asyncio.sleep(0.005)
         await self.answered(client, calls)

@@ -244,7 +244,7 @@ class Hooks(PythonCase):
         self.addCleanup(release.set)
         server.ready()
         answers = [["once"], None]
-        bound = self.node("Client", timeout=0.5).bind("wait", retry=1, on_retry=lambda *_: answers.pop(0))
+        bound = self.node("Client", timeout=2).bind("wait", retry=1, on_retry=lambda *_: answers.pop(0))
         self.raises(clouds.CallTimeout, "", bound, "own")
         wait_until(lambda: len(seen) == 2)
         self.assertEqual(seen, [("once",), ("own",)])

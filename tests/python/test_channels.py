@@ -175,6 +175,34 @@ class AsyncChannels(PythonCase):
             await here.close()
             self.assertIsNone(await waiting)
 
+    def test_a_call_that_a_listener_gives_is_not_waited_for(self):
+        """Also where what came is in a trace."""
+        asyncio.run(asyncio.wait_for(self.let_go(), BOUND))
+
+    async def let_go(self):
+        meta = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+        async with clouds.aio.Server(self.url) as here, clouds.aio.Base(self.url) as there:
+            calls, release, both = [], asyncio.Event(), asyncio.Event()
+
+            @here.register("wait")
+            async def wait():
+                await release.wait()
+
+            def listen(value, message):
+                calls.append(here.call("wait"))
+                if len(calls) == 2:
+                    both.set()
+                return calls[-1]
+
+            here.subscribe("a.b", handler=listen)
+            await here.ready(BOUND)
+            await there.ready(BOUND)
+            for value in range(2):
+                self.assertEqual(await there.publish("a.b", value, confirm=True, meta=meta), 1)
+            await both.wait()
+            release.set()
+            await asyncio.gather(*calls)
+
 
 over_each_bus(globals(), Channels)
 over_each_bus(globals(), AsyncChannels)

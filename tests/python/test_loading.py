@@ -34,6 +34,11 @@ class Loading(PythonCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertRegex(result.stdout, r"^\d+\.\d+\.\d+ ")
 
+    def test_who_uses_no_asyncio_does_not_load_it(self):
+        result = subprocess.run([sys.executable, "-c", "import sys, clouds; print('asyncio' in sys.modules)"],
+                                env=self.env, capture_output=True, text=True)
+        self.assertEqual((result.stdout, result.stderr), ("False\n", ""))
+
     def test_missing(self):
         line = self.last_line(self.run_import(CLOUDS_LIBRARY="/nowhere/libclouds.so"))
         self.assertIn("ImportError: clouds: the library libclouds.so.0 cannot be loaded", line)

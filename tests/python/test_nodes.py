@@ -222,9 +222,9 @@ class Connection(PythonCase):
     def test_down_is_logged_once(self):
         with self.assertLogs("clouds", "WARNING") as said:
             node = self.node("Client", url="redis+unix://" + self.folder + "/nothing", reconnect_max=0.05)
+            wait_until(lambda: said.output, "it says so")
             self.raises(clouds.Timeout, "not ready within 0.5 s: CLOUDS_UNREACHABLE", node.ready, 0.5)
             problem = self.raises(clouds.Error, "", node.call, "x", timeout=0.2)
-            wait_until(lambda: said.output, "it says so")
         self.assertEqual(len(said.output), 1, said.output)
         self.assertIn("/nothing: no such file or directory", said.output[0])
         self.assertEqual(problem.outcome, "NOT_DONE")
@@ -232,6 +232,7 @@ class Connection(PythonCase):
     def test_no_wait_is_without_a_limit(self):
         node = self.node("Server", url="redis+unix:///nowhere", operation_timeout=0.1, log_level="off")
         node.register("x", print)
+        wait_until(lambda: "nowhere" in str(self.raises(clouds.Error, "", node.ping)), "it is known why")
         for wait in (node.ready, node.status, node.ping, lambda: node.send("c.x", 1, confirm=True)):
             self.raises(clouds.Error, "nowhere", wait)
         self.assertEqual(node._waiting, [])
@@ -240,6 +241,9 @@ class Connection(PythonCase):
 
         async def ready():
             async with clouds.aio.Client("redis+unix:///nowhere", operation_timeout=0.1, log_level="off") as own:
+                known = asyncio.Event()
+                own.on("down", lambda _: known.set())
+                await asyncio.wait_for(known.wait(), BOUND)
                 for wait in (own.ready, own.status, own.ping):
                     with self.assertRaisesRegex(clouds.Error, "nowhere"):
                         await wait()
@@ -290,7 +294,7 @@ class Connection(PythonCase):
                 (lambda timeout: node.unregister("add", timeout=timeout), "cannot unregister add on redis", node.id)):
             problem = self.raises(clouds.Timeout, words, wait, 0.1)
             self.assertEqual(problem.node, about)
-        self.assertIsNone(node.send(other.id, 1, confirm=True, timeout=0.1))  # sent; who got it is not known
+        self.assertIsNone(node.send(other.id, 1, confirm=True, timeout=1))  # sent; who got it is not known
         self.raises(clouds.InvalidArgument, "no method 'add' is registered", node.unregister, "add")
         node.close(0)
         other.close(0)

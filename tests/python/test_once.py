@@ -1,8 +1,10 @@
 """Idempotency keys, hedging, answers that are published, versions of a service, on every bus."""
+import threading
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
-from support import AsyncCase, PythonCase, over_each_bus, wait_until
+from support import BOUND, AsyncCase, PythonCase, over_each_bus, wait_until
 
 import clouds
 from clouds import aio
@@ -39,16 +41,21 @@ class Once(PythonCase):
 
     def test_late_answers_are_kept(self):
         server, client, _ = self.open()
-        runs = []
+        runs, release = [], threading.Event()
+        self.addCleanup(release.set)
 
         def slow():
             runs.append(1)
-            time.sleep(0.5)
+            release.wait(BOUND)
             return "done"
         server.register("slow", slow)
         server.ready()
-        self.raises(clouds.CallTimeout, "", client.call, "slow", once="k", timeout=0.1)
-        self.assertEqual(client.call("slow", once="k"), "done")
+        self.raises(clouds.CallTimeout, "", client.call, "slow", once="k", timeout=2)
+        with ThreadPoolExecutor(1) as pool:
+            again = pool.submit(client.call, "slow", once="k")
+            wait_until(lambda: server.counters()["once_hits"] == 1, "it is asked for again while it runs")
+            release.set()
+            self.assertEqual(again.result(BOUND), "done")
         self.assertEqual(client.call("slow", once="k"), "done")
         self.assertEqual(len(runs), 1)
 

@@ -11,6 +11,7 @@ CACHE = os.path.join(os.environ["CLOUDS_BUILD_DIR"], "mypy")  # what mypy knows 
 PACKAGE = os.path.join(os.environ["CLOUDS_SOURCE"], "bindings", "python")
 PROGRAM = """
 import asyncio
+import socket
 import clouds
 
 server = clouds.Server("inproc:", workers=2)
@@ -48,6 +49,17 @@ async def main() -> None:
         hooked = asyncio.create_task(client.bind("double", on_retry=print)(1))
         await asyncio.gather(task, hooked, client.call("double", 1))
 
+def serve(sock: socket.socket, port: object) -> None:
+    with clouds.worker.transact():
+        sock.close()
+
+async def work() -> None:
+    async with clouds.worker.serial():
+        clouds.worker.every(1, work).stop()
+
+clouds.worker.ready(serve)
+reveal_type(clouds.worker.listeners())
+clouds.worker.ready("serve")
 client.call(5)
 client.call("double", timout=1)
 clouds.Client(timeot=1)
@@ -71,9 +83,10 @@ class Types(PythonCase):
                       'Argument 1 to "call" of "Node" has incompatible type "int"',
                       'Unexpected keyword argument "timout"', 'Unexpected keyword argument "timeot" for "Client"',
                       'Argument "timeout" to "Client" has incompatible type "str"',
-                      '"def (sender: builtins.str, value: builtins.object)"', '"builtins.bool"'):
+                      '"def (sender: builtins.str, value: builtins.object)"', '"builtins.bool"',
+                      '"builtins.list[socket.socket]"', 'Argument 1 to "ready" of "Worker" has incompatible type "str"'):
             self.assertIn(words, said)
-        self.assertIn("Found 4 errors", said)
+        self.assertIn("Found 5 errors", said)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Attempts {
 
   attempt(args) {
     const deadline = this.until < Infinity ? Math.max(0.001, (this.until - clock.now()) / 1000) : 0;
-    this.inner = { slot: 0, id: 0, finish: (error, values) => this.ended(error, values) };
+    this.inner = { slot: 0, id: 0, about: this.entry.about, finish: (error, values) => this.ended(error, values) };
     this.transport.attempt(this.method, args, Object.assign({}, this.how, { deadline }), this.inner);
   }
 

@@ -13,7 +13,7 @@ const { warnNow } = require('./log');
 
 const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
 const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT, CALL_WITH } = addon.shape.orders;
-const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM } = addon.shape;
+const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM, TELL_SERVER } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags, number of its bytes.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
 const MAX_ORDERS = 1024;
@@ -38,9 +38,7 @@ function textsOf(orders, count, text) {
   return all;
 }
 
-function sizeOf({ text, area }) {
-  return text.length + (area ? area.length : 0);
-}
+const sizeOf = ({ text, area }) => text.length + (area ? area.length : 0);
 
 function flush(bridge) {
   bridge.due = false;
@@ -50,8 +48,8 @@ function flush(bridge) {
 // The process ends with open nodes, by process.exit or an exception that nobody caught: who waits for an answer gets
 // an error, and the methods are unregistered, as far as that is possible at once.
 const EXIT_TIMEOUT = 0.5; // more than the 0.2 s for which a server that leaves still answers
+const SPANS_TIMEOUT = 1; // and for spans, which the library gives up then
 const opened = new Set();
-
 process.on('exit', () => {
   for (const bridge of opened) bridge.finish(EXIT_TIMEOUT / opened.size);
 });
@@ -168,7 +166,7 @@ class Bridge {
       orders[at + 2] = how.timeout;
       orders[at + 3] = how.deadline;
       orders[at + 4] = how.retries;
-      orders[at + 6] = (how.hook ? CALL_ASK : 0) | (how.notify ? CALL_NOTIFY : 0) | how.flags;
+      orders[at + 6] = (how.hook ? CALL_ASK : 0) | (how.notify ? CALL_NOTIFY : 0) | (entry.about ? TELL_SERVER : 0) | how.flags;
       if (how.hook) Object.assign(entry, { hook: how.hook, args });
       this.text += method + '\0' + how.server + '\0' + text + '\0' + how.meta + '\0' + how.more;
     } else {
@@ -465,7 +463,9 @@ class Bridge {
     if (this.closed) return;
     try {
       this.flush();
-      addon.finish(this.handle, seconds);
+      const limit = seconds + (this.counters().spans > 0 ? SPANS_TIMEOUT : 0);
+      for (const { level, line } of addon.finish(this.handle, limit))
+        (this.owner || this.weak.deref())?._onLog(level, JSON.parse(line));
     } catch (unused) {
       // the process ends whatever happens
     }
@@ -492,7 +492,8 @@ class Bridge {
   }
 }
 
-/** The nodes of this process that are open. */
+/** Those of this process that are open, and their nodes. */
+Bridge.open = () => [...opened];
 Bridge.nodes = () => [...opened].map((bridge) => bridge.owner || bridge.weak.deref()).filter(Boolean);
 
 module.exports = Bridge;

@@ -6,6 +6,7 @@ const Bridge = require('./bridge');
 const { encode } = require('./json');
 const { encodeAlong, along } = require('./bytes');
 const { checkName } = require('./names');
+const { inherited } = require('./trace');
 const { extend } = require('./util');
 
 const { PUBLISH, SUBSCRIBE, UNSUBSCRIBE } = addon.shape.orders;
@@ -16,7 +17,7 @@ extend(Bridge.prototype, {
     checkName(topic, 'the topic');
     const text = encodeAlong(value) ?? 'null',
       { area } = along;
-    const texts = text + '\0' + (meta ? encode(meta) : '') + '\0';
+    const texts = text + '\0' + (meta ? encode(meta) : '') + '\0' + inherited() + '\0';
     if (this.closing) return done && this.refuse({ finish: done });
     const at = this.order(PUBLISH, 0);
     this.carry(at, area);

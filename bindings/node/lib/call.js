@@ -7,16 +7,18 @@ const { nextTick } = require('./clock');
 const { checkNames } = require('./names');
 const { encode } = require('./json');
 const { checkMeta } = require('./bytes');
+const { inherited } = require('./trace');
 const { CALL_IDEMPOTENT } = require('./native').shape;
 
 const NOTHING = [];
 
-// finish(error, values) is called exactly once. `slot` and `id` belong to the bridge. The callback runs in the
-// asynchronous context of the call (AsyncLocalStorage).
+// finish(error, values) is called exactly once. `about` is the option, or null; `slot` and `id` belong to the bridge. The
+// callback runs in the asynchronous context of the call (AsyncLocalStorage).
 class CallbackCall extends AsyncResource {
   constructor(callback) {
     super('CLOUDS_CALL');
     this.callback = callback;
+    this.about = null;
     this.slot = 0;
     this.id = 0;
     trace(this, CallbackCall);
@@ -36,6 +38,7 @@ class PromiseCall {
     this.resolve = resolve;
     this.reject = reject;
     this.all = all;
+    this.about = null;
     this.slot = 0;
     this.id = 0;
     trace(this, callP);
@@ -54,6 +57,7 @@ class WatchedCall {
   constructor(call, before) {
     this.call = call;
     this.before = before;
+    this.about = call.about;
     this.slot = 0;
     this.id = 0;
   }
@@ -128,12 +132,19 @@ function hookOf({ onRetry }) {
 
 const MORE = ['key', 'once', 'replyTo', 'correlation'],
   FILLED = ['once', 'replyTo'];
-const OPTIONS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry', 'all', 'meta', 'hedge', 'idempotent', ...MORE];
+const LIMITS = ['timeout', 'deadline', 'retry', 'server', 'signal', 'parent', 'onRetry'];
+const OPTIONS = [...LIMITS, 'all', 'meta', 'about', 'hedge', 'idempotent', ...MORE];
+
+const NONE = {},
+  PLAIN = { parent: 0, timeout: 0, deadline: 0, retries: 0, server: '', hook: null, meta: '', flags: 0, notify: false };
 
 // The options of a call as a transport takes them, or null when there are none. Its own requests it knows by id, until
 // they are answered.
 function howOf(transport, options) {
-  if (options === undefined || options === null) return null;
+  if (options === undefined || options === null) {
+    const more = moreOf(NONE, inherited());
+    return more ? { ...PLAIN, more } : null;
+  }
   checkNames(options, OPTIONS, 'a call');
   const { parent } = options,
     own = parent && parent.transport === transport && !parent.answered;
@@ -145,16 +156,16 @@ function howOf(transport, options) {
     server: options.server === undefined || options.server === null ? '' : nameOf(options.server),
     hook: hookOf(options),
     meta: metaOf(options),
-    more: moreOf(options),
+    more: moreOf(options, own ? '' : inherited(parent)),
     flags: options.idempotent ? CALL_IDEMPOTENT : 0,
     notify: false,
   };
 }
 
-// The rarer options, as texts of an order; of hedge the microseconds.
-function moreOf(options) {
+// The rarer options, as texts of an order; of hedge the microseconds. Behind them the trace that the call is in.
+function moreOf(options, ofTrace) {
   const { key, once, hedge, replyTo, correlation } = options;
-  if ((key ?? once ?? hedge ?? replyTo ?? correlation ?? null) === null) return '';
+  if (!ofTrace && (key ?? once ?? hedge ?? replyTo ?? correlation ?? null) === null) return '';
   if (hedge !== undefined && hedge !== null && !Number.isFinite(hedge)) throw new TypeError('clouds: hedge is a number of seconds');
   let texts = '';
   for (const name of MORE) {
@@ -163,7 +174,7 @@ function moreOf(options) {
     if (options[name] === '' && FILLED.includes(name)) throw new TypeError(`clouds: ${name} is a string, and not an empty one`);
     texts += value + '\0';
   }
-  return texts + Math.round((hedge ?? 0) * 1e6) + '\0';
+  return texts + Math.round((hedge ?? 0) * 1e6) + '\0' + ofTrace + '\0';
 }
 
 function metaOf({ meta }) {
@@ -192,7 +203,16 @@ function signalOf(transport, options) {
   throw new TypeError('clouds: signal is an AbortSignal');
 }
 
+// What the program wants to know of a call beside its values: nothing, until it has ended.
+function aboutOf({ about }) {
+  if (about === undefined || about === null) return null;
+  if (typeof about !== 'object') throw new TypeError('clouds: about is an object');
+  about.server = undefined;
+  return about;
+}
+
 function start(transport, method, args, options, call, notify) {
+  call.about = aboutOf(options || NONE);
   const signal = signalOf(transport, options);
   if (!signal) {
     const plain = howOf(transport, options);

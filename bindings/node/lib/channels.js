@@ -6,6 +6,7 @@ const { checkNames } = require('./names');
 const { checkMeta } = require('./bytes');
 const { bound, promised } = require('./util');
 const { split, limitOf } = require('./timeouts');
+const { consuming } = require('./span');
 
 const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, SUBSCRIBE_QUEUE: QUEUE, FLAG_LAGGED, LONGEST_SECONDS } = addon.shape;
 
@@ -41,7 +42,8 @@ class Subscription {
   }
 
   _take(message) {
-    this._node._run(message.topic, this._listener, [message.value, message]);
+    const listener = consuming(this._node._transport, message, this._listener);
+    this._node._run(message.topic, listener, [message.value, message]);
   }
 
   _end() {

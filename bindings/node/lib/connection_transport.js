@@ -190,6 +190,7 @@ class ConnectionTransport {
   settle(entry, error, values) {
     if (!this.pending.delete(entry.id)) return;
     clock.clearTimeout(entry.timer);
+    if (entry.about && entry.server) entry.about.server = entry.server;
     this.finish(entry, error, values);
   }
 

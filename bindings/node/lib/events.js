@@ -28,15 +28,16 @@ function settle(bridge, slot, code, outcome, values, error, method, server) {
   if (!entry) return;
   bridge.removeSlot(slot);
   try {
+    if (server && entry.about) entry.about.server = server;
     if (code === 0) entry.finish(null, values);
-    else entry.finish(about(received(code, outcome, error, values), code, method, server), values || NONE);
+    else entry.finish(withFacts(received(code, outcome, error, values), code, method, server), values || NONE);
   } catch (problem) {
     uncaught(problem);
   }
 }
 
 // What a call was, for errors of the library that do not say so themselves. In that of a service everything is its own.
-function about(error, code, method, server) {
+function withFacts(error, code, method, server) {
   if (code === SERVICE_ERROR) return error;
   if (method && error.method === undefined) hide(error, 'method', method);
   if (server && error.server === undefined) hide(error, 'server', server);
@@ -142,7 +143,8 @@ function dispatch(count, text, areas) {
       code = numbers[at + 1];
     if (type === RESULT) {
       const data = whole(at, values[v++], areas),
-        failed = code !== 0;
+        failed = code !== 0,
+        named = numbers[at + 5] !== 0;
       settle(
         this,
         numbers[at + 4],
@@ -151,9 +153,10 @@ function dispatch(count, text, areas) {
         data,
         failed ? values[v] : null,
         failed ? values[v + 1] : '',
-        failed ? values[v + 2] : ''
+        failed ? values[v + 2] : named ? values[v] : ''
       );
       if (failed) v += 3;
+      else if (named) v++;
       continue;
     }
     try {

@@ -8,6 +8,8 @@ const Monitor = require('./monitor');
 const Protocol = require('./protocol');
 const Server = require('./server');
 const { CloudsError } = require('./errors');
+const { span } = require('./span');
+const { trace } = require('./trace');
 const worker = require('./worker');
 
 const createBase = (options) => new Base(options);
@@ -25,6 +27,8 @@ module.exports = {
   Monitor,
   Protocol,
   CloudsError,
+  span,
+  trace,
   worker,
   createBase,
   createClient,

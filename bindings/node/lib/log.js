@@ -16,9 +16,16 @@ function printable(text, lines) {
   );
 }
 
+let isEnding = false; // what the process would do in a further turn is not done
+
+process.on('exit', () => {
+  isEnding = true;
+});
+
 /** A warning of the process: on standard error, or to its listeners of 'warning'. */
 function warn(text, detail) {
-  process.emitWarning(text, { type: 'CloudsWarning', detail });
+  if (isEnding) process.stderr.write(`(${process.release.name}:${process.pid}) CloudsWarning: ${text}\n${detail ? detail + '\n' : ''}`);
+  else process.emitWarning(text, { type: 'CloudsWarning', detail });
 }
 
 const MANY = 1000;

@@ -2,6 +2,7 @@
 'use strict';
 
 const { pack } = require('./errors');
+const addon = require('./native');
 const { encode } = require('./json');
 const clock = require('./clock');
 const { fault } = require('./faults');
@@ -27,6 +28,11 @@ class Request {
       if (!this.answered) this.transport.watch(this.id, this.giving);
     }
     return this.giving.signal;
+  }
+
+  /** The id of the trace that it is part of; '' when it is in none. */
+  get trace() {
+    return this.meta.traceparent === undefined ? '' : addon.traceId(encode([this.meta]).slice(1, -1));
   }
 
   /** Seconds until the caller gives up; null when it did not say. */

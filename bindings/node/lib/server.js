@@ -2,6 +2,7 @@
 'use strict';
 
 const { AsyncResource } = require('async_hooks');
+const { serving } = require('./trace');
 const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
 const { failure } = require('./errors');
@@ -120,7 +121,7 @@ extend(Server.prototype, {
   // Within the node's asynchronous context: the handler has one of its own, which begins as that.
   _onRequest(request, args) {
     const handler = this._services.get(request.method);
-    if (handler) new AsyncResource('CLOUDS_EVENT').runInAsyncScope(serve, undefined, this, handler, request, args);
+    if (handler) new AsyncResource('CLOUDS_EVENT').runInAsyncScope(serving, undefined, request, serve, this, handler, request, args);
     else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
   },
 });

@@ -89,11 +89,18 @@ static napi_value export_all(napi_env env, napi_value exports)
                {"bytesMark", addon_bytes_mark},
                {"exitCode", addon_exit_code},
                {"requestOpen", addon_request_is_open},
+               {"spanBegin", addon_span_begin},
+               {"spanEnd", addon_span_end},
+               {"spanId", addon_span_id},
+               {"traceId", addon_trace_id},
                {"finish", addon_finish},
                {"workerOpen", addon_worker_open},
                {"workerHold", addon_worker_hold},
                {"workerTell", addon_worker_tell},
-               {"workerSend", addon_worker_send}};
+               {"workerSend", addon_worker_send},
+               {"workerTake", addon_worker_take},
+               {"workerCount", addon_worker_count},
+               {"workerGiveBack", addon_worker_give_back}};
     napi_value value;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].fn, NULL, &value);

@@ -130,16 +130,32 @@ napi_value addon_close(napi_env env, napi_callback_info info)
     return code == 0 || code == CLOUDS_ECLOSED ? NULL : addon_throw(env, code);
 }
 
+/* Appends { level, line } for what the library logs. */
+static void take_lines(napi_env env, napi_value lines, const clouds_event *events, int n, uint32_t *count)
+{
+    for (int i = 0; i < n; i++) {
+        napi_value entry, level, line;
+        if (events[i].type != CLOUDS_EVENT_LOG || napi_create_object(env, &entry) != napi_ok ||
+            napi_create_int32(env, (int32_t)events[i].number, &level) != napi_ok ||
+            napi_create_string_utf8(env, events[i].data, events[i].data_len, &line) != napi_ok)
+            continue;
+        napi_set_named_property(env, entry, "level", level);
+        napi_set_named_property(env, entry, "line", line);
+        napi_set_element(env, lines, (*count)++, entry);
+    }
+}
+
 /* finish(bridge, seconds): the process ends. What waits is sent and the node leaves, as far as that takes no longer.
- * JavaScript is not called any more. */
+ * JavaScript is not called any more; what the library logs meanwhile is returned. */
 napi_value addon_finish(napi_env env, napi_callback_info info)
 {
     size_t argc = 2;
-    napi_value a[2];
+    napi_value a[2], lines;
     double seconds = 0;
+    uint32_t line_count = 0;
     napi_get_cb_info(env, info, &argc, a, NULL, NULL);
     addon_bridge *bridge = addon_bridge_of(env, a[0]);
-    if (!bridge) return NULL;
+    if (!bridge || napi_create_array(env, &lines) != napi_ok) return NULL;
     napi_get_value_double(env, a[1], &seconds);
     clouds_event *events = bridge->state->events;
     uint64_t end = uv_hrtime() + (uint64_t)(seconds * 1e9);
@@ -148,8 +164,9 @@ napi_value addon_finish(napi_env env, napi_callback_info info)
     for (uint64_t now = uv_hrtime(); now < end && !bridge->ended; now = uv_hrtime()) {
         int n = clouds_poll(bridge->context, events, sizeof *events, ADDON_BATCH, (double)(end - now) / 1e9);
         bridge->ended = n < 0 || (n > 0 && events[n - 1].type == CLOUDS_EVENT_CONTEXT_CLOSED);
+        take_lines(env, lines, events, n, &line_count);
     }
-    return NULL;
+    return lines;
 }
 
 /* requestOpen(bridge, request): may it still be answered? */

@@ -17,6 +17,19 @@ addon_area addon_area_at(napi_env env, napi_value areas, double number)
     return (addon_area){p, n};
 }
 
+/* traceId(meta): the id of the trace that it is in, or "" */
+napi_value addon_trace_id(napi_env env, napi_callback_info info)
+{
+    char meta[8192 + 1], id[33];
+    size_t argc = 1, n = 0;
+    napi_value argument, found;
+    napi_get_cb_info(env, info, &argc, &argument, NULL, NULL);
+    napi_get_value_string_utf8(env, argument, meta, sizeof meta, &n);
+    clouds_trace_id(meta, n, id);
+    napi_create_string_utf8(env, id, NAPI_AUTO_LENGTH, &found);
+    return found;
+}
+
 /* bytesMark(name): what clouds_bytes_mark says of it */
 napi_value addon_bytes_mark(napi_env env, napi_callback_info info)
 {

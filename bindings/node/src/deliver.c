@@ -40,13 +40,24 @@ static bool add_request(addon_text *out, const clouds_event *e, const clouds_eve
            add_json(out, e->data, e->data_len) && comma(out) && add_json(out, e->meta, e->meta_len);
 }
 
-/* The texts of an event: of a result its values, and when it failed its error, method and peer; of a request method,
- * peer, arguments and meta; of all others peer, method, value and error, or what goes with a message. `before` is the event
- * before it in the same call into JavaScript, or NULL. */
+static bool tells_server(const clouds_event *e)
+{
+    return e->type == CLOUDS_EVENT_RESULT && e->user_data & ADDON_TELLS;
+}
+
+static bool add_result(addon_text *out, const clouds_event *e)
+{
+    if (!add_json(out, e->data, e->data_len)) return false;
+    if (e->code != 0) return comma(out) && add_failure(out, e);
+    return !tells_server(e) || (comma(out) && addon_text_quote(out, e->peer, e->peer_len));
+}
+
+/* The texts of an event: of a result its values, and when it failed its error, method and peer, or the peer alone where
+ * that is asked for; of a request method, peer, arguments and meta; of all others peer, method, value and error, or what
+ * goes with a message. `before` is the event before it in the same call into JavaScript, or NULL. */
 static bool add_texts(addon_text *out, const clouds_event *e, const clouds_event *before)
 {
-    if (e->type == CLOUDS_EVENT_RESULT)
-        return add_json(out, e->data, e->data_len) && (e->code == 0 || (comma(out) && add_failure(out, e)));
+    if (e->type == CLOUDS_EVENT_RESULT) return add_result(out, e);
     if (e->type == CLOUDS_EVENT_REQUEST) return add_request(out, e, before);
     bool is_named = addon_text_quote(out, e->peer, e->peer_len) && comma(out) &&
                     addon_text_quote(out, e->method, e->method_len) && comma(out) &&
@@ -64,8 +75,8 @@ static void add_numbers(double *to, const clouds_event *e, uint32_t *areas)
     to[1] = e->code;
     to[2] = is_message ? e->flags : e->outcome;
     to[3] = (double)e->id;
-    to[4] = (double)(is_message ? e->sequence : e->user_data);
-    to[5] = (double)e->number;
+    to[4] = (double)(is_message ? e->sequence : e->user_data & ~ADDON_TELLS);
+    to[5] = tells_server(e) ? 1 : (double)e->number;
     to[6] = e->data_len > 0;
     to[7] = e->bytes_len > 0 ? ++*areas : 0;
 }

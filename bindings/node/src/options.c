@@ -8,12 +8,7 @@ static char *element(napi_env env, napi_value list, uint32_t index)
 {
     napi_value value;
     size_t length;
-    if (napi_get_element(env, list, index, &value) != napi_ok ||
-        napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok)
-        return NULL;
-    char *text = malloc(length + 1);
-    if (text) napi_get_value_string_utf8(env, value, text, length + 1, &length);
-    return text;
+    return napi_get_element(env, list, index, &value) == napi_ok ? addon_text_of(env, value, &length) : NULL;
 }
 
 static int set(napi_env env, napi_value list, uint32_t index, clouds_options *options)

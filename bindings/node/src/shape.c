@@ -84,7 +84,7 @@ static napi_value exits(napi_env env)
     return all;
 }
 
-/* What a worker of clouds start is told, and what it says. */
+/* What a worker of clouds start is told, what it says, and what it counts. */
 static napi_value worker(napi_env env)
 {
     napi_value all;
@@ -93,12 +93,23 @@ static napi_value worker(napi_env env)
     put(env, all, "QUIET", CLOUDS_WORKER_QUIET);
     put(env, all, "ASK", CLOUDS_WORKER_ASK);
     put(env, all, "MESSAGE", CLOUDS_WORKER_MESSAGE);
+    put(env, all, "CONNECTION", CLOUDS_WORKER_CONNECTION);
+    put(env, all, "TURN", CLOUDS_WORKER_TURN);
     put(env, all, "READY", CLOUDS_WORKER_READY);
     put(env, all, "STOPPING", CLOUDS_WORKER_STOPPING);
     put(env, all, "ALIVE", CLOUDS_WORKER_ALIVE);
     put(env, all, "RETIRE", CLOUDS_WORKER_RETIRE);
     put(env, all, "RELOAD", CLOUDS_WORKER_RELOAD);
     put(env, all, "VARIABLES", CLOUDS_WORKER_VARIABLES);
+    put(env, all, "WANT_TURN", CLOUDS_WORKER_WANT_TURN);
+    put(env, all, "END_TURN", CLOUDS_WORKER_END_TURN);
+    put(env, all, "TAKE_CONNECTIONS", CLOUDS_WORKER_TAKE_CONNECTIONS);
+    put(env, all, "CONNECTION_BACK", CLOUDS_WORKER_CONNECTION_BACK);
+    put(env, all, "CONNECTIONS", CLOUDS_WORKER_COUNT_CONNECTIONS);
+    put(env, all, "REQUESTS", CLOUDS_WORKER_COUNT_REQUESTS);
+    put(env, all, "IN_FLIGHT", CLOUDS_WORKER_COUNT_IN_FLIGHT);
+    put(env, all, "ERRORS", CLOUDS_WORKER_COUNT_ERRORS);
+    put(env, all, "REMAIN", CLOUDS_WORKER_COUNT_REMAIN);
     return all;
 }
 
@@ -116,8 +127,8 @@ napi_value addon_exit_code(napi_env env, napi_callback_info info)
 }
 
 /* {events, orders: name -> number; orderTexts: how many by kind; how many numbers an event and an order have;
- * constants; the names of the outcomes and of the log levels, by number; exit codes by name; the events and words of a
- * worker by name} */
+ * constants; the names of the outcomes and of the log levels, by number; exit codes by name; the events, words and
+ * counts of a worker by name} */
 napi_value addon_shape(napi_env env)
 {
     napi_value shape;
@@ -127,6 +138,7 @@ napi_value addon_shape(napi_env env)
     napi_set_named_property(env, shape, "orderTexts", order_texts(env));
     put(env, shape, "EVENT_NUMBERS", ADDON_EVENT_NUMBERS);
     put(env, shape, "ORDER_NUMBERS", ADDON_ORDER_NUMBERS);
+    put(env, shape, "TELL_SERVER", ADDON_TELL_SERVER);
     put(env, shape, "CALL_ASK", CLOUDS_CALL_ASK);
     put(env, shape, "CALL_NOTIFY", CLOUDS_CALL_NOTIFY);
     put(env, shape, "CALL_IDEMPOTENT", CLOUDS_CALL_IDEMPOTENT);
@@ -139,6 +151,8 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);
     put(env, shape, "OFFER_SERIAL", CLOUDS_OFFER_SERIAL);
     put(env, shape, "LOG_WARN", CLOUDS_LOG_WARN);
+    put(env, shape, "SPAN_INTERNAL", CLOUDS_SPAN_INTERNAL);
+    put(env, shape, "SPAN_CONSUMER", CLOUDS_SPAN_CONSUMER);
     napi_set_named_property(env, shape, "outcomes", outcomes(env));
     napi_set_named_property(env, shape, "exits", exits(env));
     napi_set_named_property(env, shape, "worker", worker(env));

@@ -48,11 +48,12 @@ static clouds_payload payload_of(piece value, piece meta, addon_area bytes)
 /* Each is behind the other texts of the call. */
 static void read_more(reader *r, clouds_call_options *options)
 {
-    piece key = next(r), once = next(r), reply_to = next(r), correlation = next(r), hedge = next(r);
+    piece key = next(r), once = next(r), reply_to = next(r), correlation = next(r), hedge = next(r), trace = next(r);
     options->key = key.p, options->key_len = key.n;
     options->once = once.p, options->once_len = once.n;
     options->reply_to = reply_to.p, options->reply_to_len = reply_to.n;
     options->correlation = correlation.p, options->correlation_len = correlation.n;
+    options->trace = trace.p, options->trace_len = trace.n;
     options->hedge = hedge.n ? (double)strtoll(hedge.p, NULL, 10) / 1e6 : 0;
 }
 
@@ -61,12 +62,13 @@ static int call(addon_bridge *bridge, const double *order, reader *r, uint64_t *
     piece method = next(r), server = next(r), arguments = next(r), meta = next(r);
     addon_area bytes = bytes_of(r, order);
     uint64_t parent = *id;
+    uint32_t flags = (uint32_t)order[6];
     clouds_call_options options = {.size = sizeof options,
                                    .timeout = order[2],
                                    .deadline = order[3],
                                    .retries = (int32_t)order[4],
-                                   .flags = (uint32_t)order[6],
-                                   .user_data = (uint64_t)order[5],
+                                   .flags = flags & ~ADDON_TELL_SERVER,
+                                   .user_data = (uint64_t)order[5] | (flags & ADDON_TELL_SERVER ? ADDON_TELLS : 0),
                                    .server = server.p,
                                    .server_len = server.n,
                                    .meta = meta.p,
@@ -102,9 +104,10 @@ static int send_message(addon_bridge *bridge, const double *order, reader *r, ui
 
 static int publish(addon_bridge *bridge, const double *order, reader *r, uint64_t *id)
 {
-    piece topic = next(r), value = next(r), meta = next(r);
+    piece topic = next(r), value = next(r), meta = next(r), trace = next(r);
     clouds_operation_options options = limits(order);
     clouds_payload payload = payload_of(value, meta, bytes_of(r, order));
+    payload.trace = trace.p, payload.trace_len = trace.n;
     return clouds_node_publish(bridge->node, topic.p, topic.n, &payload, (uint32_t)order[6], &options, id);
 }
 

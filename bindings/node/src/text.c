@@ -1,4 +1,4 @@
-/* A text that grows. */
+/* Texts: one that grows, and one of JavaScript in memory of its own. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -54,4 +54,12 @@ void addon_text_trim(addon_text *text)
     if (text->cap <= MAX_KEPT) return;
     free(text->p);
     *text = (addon_text){0};
+}
+
+char *addon_text_of(napi_env env, napi_value value, size_t *n)
+{
+    if (napi_get_value_string_utf8(env, value, NULL, 0, n) != napi_ok) return NULL;
+    char *text = malloc(*n + 1);
+    if (text) napi_get_value_string_utf8(env, value, text, *n + 1, n);
+    return text;
 }

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from clouds import errors
 from clouds._channels import Message, Subscription
 from clouds._library import version as __version__
-from clouds._request import Request, request
+from clouds._request import LogFilter, Request, request
+from clouds._span import Trace, span, trace
 from clouds._sync import Base, Client, Monitor, Server
 from clouds._values import Values
 from clouds._worker import worker
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 version = __version__
 
-__all__ = ["Base", "Client", "Message", "Monitor", "Request", "Server", "Subscription", "Values", "aio", "errors", "request", "version",
-           "worker", *errors.__all__]
+__all__ = ["Base", "Client", "LogFilter", "Message", "Monitor", "Request", "Server", "Subscription", "Trace", "Values", "aio", "errors",
+           "request", "span", "trace", "version", "worker", *errors.__all__]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,9 +22,9 @@ from clouds._library import lib, undeclared
 from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
+from clouds._options import About, CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
 from clouds._readable import LoopReader
-from clouds._request import Request, call_record, detached_context, serve, serving as _serving
+from clouds._request import Request, call_record, detached_context, inner as _inner, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall, begin_attempt
 from clouds._signals import begin_signals, end_signals, has_run
 from clouds._status import Status
@@ -122,9 +122,8 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
             return
         if count == 0:
             return
-        base, pop, interrupt, future = records.text_address, self._calls.pop, None, None
-        text = records.ascii(count)
-        room = len(text)
+        base, pop, text = records.text_address, self._calls.pop, records.ascii(count)
+        room, interrupt, future = len(text), None, None
         left = enumerate(records.results(count))
         while True:
             try:
@@ -136,6 +135,8 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
                     if future is None:
                         continue
                     try:
+                        if future._about is not None:
+                            future._about["server"] = records.peer(index)
                         if code:
                             future.set_exception(failure(records.event(records.at(index))))
                             continue
@@ -329,11 +330,11 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
                 return cast(Call, self._invoke_on_loop(self._invoke, method, arguments, options))
             self._own_loop()
         text = encode_list(arguments, with_bytes)
-        plain = _serving() is None and type(text) is bytes
+        plain = _serving() is None and _inner() is None and type(text) is bytes
         code = _begin_call(self._node, method, len(method), text, len(text),
                            options.prepared if plain else call_record(self._context, options, text), self._call_ref)
         future = Call(loop=loop)
-        future._owner, future._wake = self, None
+        future._owner, future._about, future._wake = self, options.about, None
         if code:
             future._id = 0
             future.set_exception(self._problem(code))
@@ -400,14 +401,14 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
              retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None, key: Key = None,
              once: Key = None, hedge: Optional[Number] = None, idempotent: bool = False, reply_to: Optional[str] = None,
-             correlation: Optional[str] = None) -> "Call":
+             correlation: Optional[str] = None, about: About = None) -> "Call":
         """Calls a method: ``await client.call("test.hello", "Glen")`` gives its result, or raises clouds.Error.
 
         The call begins at once, awaited or not. timeout: seconds for one attempt, deadline: for the whole call. server:
         the id of the only node to ask. The others: docs/PYTHON.md. Several results come as clouds.Values.
         """
         options = self._options(timeout, deadline, retry, server, meta,
-                                more_of(key, once, hedge, idempotent, reply_to, correlation))
+                                more_of(key, once, hedge, idempotent, reply_to, correlation, about))
         return self._invoke(method.encode() if type(method) is str else method_name(method), args, options)
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,

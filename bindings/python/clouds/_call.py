@@ -3,6 +3,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from clouds._options import About
+
 if TYPE_CHECKING:
     from clouds._aio import Node
 
@@ -23,9 +25,10 @@ class Call(_Future):
     It is a coroutine too, for those who insist on one: asyncio.create_task, TaskGroup.create_task.
     """
 
-    __slots__ = ("_owner", "_id", "_steps", "_wake", "_context")
+    __slots__ = ("_owner", "_about", "_id", "_steps", "_wake", "_context")
 
     _owner: "Node"
+    _about: About  # gets who answered
     _id: int
     _steps: Any
     _wake: Optional[Callable[..., Any]]  # of the task that awaits it, and the context of that

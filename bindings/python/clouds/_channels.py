@@ -14,6 +14,8 @@ from clouds._library import lib
 from clouds._operations import Registration
 from clouds._options import with_options
 from clouds._payload import payload_of
+from clouds._request import here_text
+from clouds._span import consuming
 from clouds._values import decode, decode_along
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class Subscription:
         def make() -> Tuple[Any, Message]:
             message = message_of(event, missed, missed > 0)
             return message.value, message
-        if self._node._run([self._fn], make, size_of(event), 0):
+        fn = consuming(self._node, event.meta, event.method, self._fn) if event.meta else self._fn
+        if self._node._run([fn], make, size_of(event), 0):
             self._dropped = 0
         else:
             self._dropped += 1 + event.number
@@ -235,7 +238,7 @@ class Publishing:
         """A future for how many got it, with `confirm`; else None."""
         if not isinstance(topic, str):
             raise TypeError(f"expected a topic, got {topic!r}")
-        to, payload = topic.encode(), payload_of(value, meta)
+        to, payload = topic.encode(), payload_of(value, meta, here_text())
         if confirm:
             return self._begin(lib.clouds_node_publish, to, len(to), payload, _abi.CLOUDS_SEND_CONFIRM,
                                timeout=timeout)

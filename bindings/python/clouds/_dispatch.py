@@ -1,15 +1,14 @@
 """Handles the events of a node: one function for each type of event."""
-import logging
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from clouds import _abi, _asking, _channels
 from clouds._again import hand_in
-from clouds._events import Event, failure, size_of
-from clouds._faults import escaped, is_interrupt, log, log_failure, text_of
+from clouds._events import Event, failure, log_line, size_of
+from clouds._faults import escaped, is_interrupt, log, log_failure
 from clouds._library import lib
 from clouds._operations import RESULT
 from clouds._request import Request
-from clouds._values import decode, decode_along, members
+from clouds._values import decode, decode_along
 from clouds.errors import NoSuchMethod, Overloaded
 
 if TYPE_CHECKING:
@@ -89,15 +88,8 @@ def _down(node: "NodeBase", event: Event) -> None:
     node._emit("down", lambda: (problem,))
 
 
-_LEVELS = {_abi.CLOUDS_LOG_DEBUG: logging.DEBUG, _abi.CLOUDS_LOG_INFO: logging.INFO,
-           _abi.CLOUDS_LOG_WARN: logging.WARNING, _abi.CLOUDS_LOG_ERROR: logging.ERROR}
-
-
-def _log_line(node: "NodeBase", event: Event) -> None:
-    """A line of the library's log."""
-    line = members(event.data) or {}
-    log.log(_LEVELS.get(event.number, logging.ERROR), "%s", escaped(text_of(line.pop("message", event.data))),
-            extra={"clouds": line})
+def _log_line(_: "NodeBase", event: Event) -> None:
+    log_line(event)
 
 
 _PEER_STATES = ("well", "avoided", "open", "probing", "paused", "draining", "gone")

@@ -1,11 +1,13 @@
 """Events: batches of records and their texts in memory of Python, read without a further foreign call."""
 import ctypes
+import logging
 import struct
 import sys
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from clouds import _abi
 from clouds._error import Error, set_facts, take_facts
+from clouds._faults import escaped, log, text_of
 from clouds._library import lib, make_error
 from clouds._values import decode, members, results
 
@@ -152,6 +154,11 @@ class Records:
             self._make_text(LARGE)
         return results(text, area)
 
+    def peer(self, index: int = 0) -> Optional[str]:
+        """The id of the other node of one of the records, if it has one."""
+        raw = self.at(index)
+        return self.string(raw[8], raw[9]) or None
+
     def results_along(self, index: int) -> Any:
         """The results of one that came with bytes."""
         raw = self.at(index)
@@ -165,6 +172,17 @@ class Records:
 def size_of(event: Event) -> int:
     """So much memory an event takes while it waits for its turn."""
     return sys.getsizeof(event.data) + sys.getsizeof(event.error) + len(event.area) + OVERHEAD
+
+
+_LEVELS = {_abi.CLOUDS_LOG_DEBUG: logging.DEBUG, _abi.CLOUDS_LOG_INFO: logging.INFO,
+           _abi.CLOUDS_LOG_WARN: logging.WARNING, _abi.CLOUDS_LOG_ERROR: logging.ERROR}
+
+
+def log_line(event: Event) -> None:
+    """A line of the library's log."""
+    line = members(event.data) or {}
+    log.log(_LEVELS.get(event.number, logging.ERROR), "%s", escaped(text_of(line.pop("message", event.data))),
+            extra={"clouds": line})
 
 
 def failure(event: Event) -> Error:

@@ -2,7 +2,7 @@
 import logging
 import threading
 import traceback
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from clouds._error import FACTS, Error
 from clouds._values import encode, encode_list
@@ -64,11 +64,11 @@ class _Escaping(logging.Filter):
 log.addFilter(_Escaping())
 
 
-def log_failure(words: str, problem: BaseException, *arguments: Any) -> None:
+def log_failure(words: str, problem: BaseException, *arguments: Any, about: Optional[Dict[str, Any]] = None) -> None:
     """Logs a failure in code of the program, with its stack. The first frame is of this package, and left out."""
     trace = problem.__traceback__
     trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
-    log.error(words, *arguments, exc_info=(type(problem), problem, trace))
+    log.error(words, *arguments, exc_info=(type(problem), problem, trace), extra=about)
 
 
 def is_interrupt(problem: BaseException) -> bool:

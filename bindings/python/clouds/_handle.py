@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, List
 
 from clouds import _abi
 from clouds._error import Error
-from clouds._events import Records
+from clouds._events import Records, log_line
 from clouds._library import check, error, lib
 from clouds._options import Options, SortedOptions
 from clouds.errors import AfterFork, Closed
@@ -16,7 +16,8 @@ from clouds.errors import AfterFork, Closed
 if TYPE_CHECKING:
     from clouds._node import NodeBase
 
-FINALIZE_TIMEOUT = 0.5  # the longest that a node which nobody closed may take to unregister its methods, in seconds
+FINALIZE_TIMEOUT = 0.5  # the longest that a node which nobody closed may take to end in order, in seconds
+SPANS_TIMEOUT = 1.0  # and more for its spans, which the library gives up then
 
 
 _nodes: "weakref.WeakSet[NodeBase]" = weakref.WeakSet()
@@ -74,6 +75,11 @@ class Handle:
         if self.closing:
             raise Closed("the node is closed")
 
+    def has_spans(self) -> bool:
+        """Have spans been recorded? Those that wait go out when it is closed in order."""
+        spans = ctypes.c_uint64()
+        return lib.clouds_counter(self.context, b"spans", 0, None, ctypes.byref(spans)) == 0 and spans.value > 0
+
     def close(self, drain: float) -> None:
         """Begins the orderly end; a second time does nothing."""
         if self.closing:
@@ -91,24 +97,35 @@ class Handle:
         self.over.set()
 
 
+def _is_over(records: Records, count: int) -> bool:
+    """Is the end of the context among these events? What the library logs is written, where nobody hears of the rest."""
+    is_over = False
+    for raw in records.raw(count):
+        if raw[0] == _abi.CLOUDS_EVENT_LOG:
+            log_line(records.event(raw))
+        is_over = is_over or raw[0] == _abi.CLOUDS_EVENT_CONTEXT_CLOSED
+    return is_over
+
+
 def poll_until_closed(handle: Handle, seconds: float) -> None:
     """Does the I/O of an inline-mode context until it is closed, or the time is over."""
     records, until = Records(64, 65536), time.monotonic() + seconds
     while True:
         count = records.poll(handle.context, max(0.0, until - time.monotonic()))
-        if count < 0 or any(raw[0] == _abi.CLOUDS_EVENT_CONTEXT_CLOSED for raw in records.raw(count)):
+        if count < 0 or _is_over(records, count):
             return
         if time.monotonic() >= until:
             return
 
 
 def finalize(handle: Handle, wait: Any) -> None:
-    """The end of a node that nobody closed: its methods are unregistered if that is quick, and everything is freed.
+    """The end of a node that nobody closed: its methods are unregistered and its spans sent if that is quick, and
+    everything is freed.
 
     `wait` is called with the handle and seconds, and returns when the context is closed or the time is over.
     """
     handle.forgotten = True
-    if handle.serves and not handle.closing and not handle.forked():
+    if not handle.closing and not handle.forked() and (handle.serves or handle.has_spans()):
         handle.close(0)
-        wait(handle, FINALIZE_TIMEOUT)
+        wait(handle, FINALIZE_TIMEOUT + (SPANS_TIMEOUT if handle.has_spans() else 0))
     handle.destroy()

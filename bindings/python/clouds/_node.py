@@ -16,7 +16,7 @@ from clouds._faults import log
 from clouds._library import lib
 from clouds._schema import offer_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import (HOOKS, CallOptions, Hooks, Key, Meta, More, Number, Options, check_wait, choose, limit_of,
+from clouds._options import (HOOKS, About, CallOptions, Hooks, Key, Meta, More, Number, Options, check_wait, choose, limit_of,
                             method_name, method_text, more_of, seconds_of, with_options)
 from clouds._payload import payload_of
 from clouds._request import Canceled, Request, request
@@ -386,13 +386,14 @@ class NodeBase(Publishing, Asking, _Live):
 
     def notify(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
                retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None, key: Key = None,
-               once: Key = None, reply_to: Optional[str] = None, correlation: Optional[str] = None) -> Any:
+               once: Key = None, reply_to: Optional[str] = None, correlation: Optional[str] = None,
+               about: About = None) -> Any:
         """Calls a method, and wants no answer: it ends (to be awaited, in asyncio) when one server has the call.
 
         It is executed once at most. Raises clouds.Error when no server has it, or that is not known.
         """
         options = CallOptions(self._flags | _abi.CLOUDS_CALL_NOTIFY, timeout, deadline, retry, server, meta,
-                              more_of(key, once, None, False, reply_to, correlation))
+                              more_of(key, once, None, False, reply_to, correlation, about))
         return self._invoke(method_name(method), args, options)
 
     def _bind(self, method: str, retry: Optional[int], timeout: Optional[Number], deadline: Optional[Number],

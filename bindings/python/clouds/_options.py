@@ -4,7 +4,8 @@ import functools
 import math
 import os
 import types
-from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+from typing import (Any, Callable, Dict, FrozenSet, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Tuple, TypeVar,
+                    Union)
 
 from clouds import _abi
 from clouds._library import OPTIONS, check, lib
@@ -13,6 +14,7 @@ from clouds._values import encode_list
 Number = Union[int, float]
 Meta = Optional[Mapping[str, Any]]
 Key = Union[str, bytes, None]
+About = Optional[MutableMapping[str, Any]]
 Hooks = Dict[str, Callable[..., Any]]
 _Class = TypeVar("_Class", bound=type)
 
@@ -192,11 +194,12 @@ def check_retry(retry: Any) -> int:
 
 
 class More(NamedTuple):
-    """The rarer options of a call, as the record has them."""
+    """The rarer options of a call, as the record has them, and what is told of it."""
 
     flags: int
     hedge: float
     texts: Tuple[Any, ...]  # pointer and length of key, once, reply_to and correlation
+    about: About = None
 
 
 _NOTHING_MORE = More(0, 0.0, (None, 0) * 4)
@@ -216,22 +219,32 @@ def _text_of(name: str, value: Any, types_of: Tuple[type, ...]) -> Tuple[Any, in
     return text or None, len(text)
 
 
+def _check_about(about: About) -> None:
+    """Until the call has ended there is nothing to tell."""
+    if about is None:
+        return
+    if not isinstance(about, MutableMapping):
+        raise TypeError(f"about: expected a dict, got {about!r}")
+    about["server"] = None
+
+
 def more_of(key: Key, once: Key, hedge: Optional[Number], idempotent: bool, reply_to: Optional[str],
-            correlation: Optional[str]) -> Optional[More]:
+            correlation: Optional[str], about: About) -> Optional[More]:
     """None: there are none."""
-    if key is None and once is None and hedge is None and not idempotent and reply_to is None and correlation is None:
+    if all(value is None for value in (key, once, hedge, reply_to, correlation, about)) and not idempotent:
         return None
     if hedge is not None and (isinstance(hedge, bool) or not isinstance(hedge, (int, float))):
         raise TypeError(f"hedge: expected a number of seconds, got {hedge!r}")
     texts = (*_text_of("key", key, (str, bytes)), *_text_of("once", once, (str, bytes)),
              *_text_of("reply_to", reply_to, (str,)), *_text_of("correlation", correlation, (str,)))
-    return More(_abi.CLOUDS_CALL_IDEMPOTENT if idempotent else 0, float(hedge or 0), texts)
+    _check_about(about)
+    return More(_abi.CLOUDS_CALL_IDEMPOTENT if idempotent else 0, float(hedge or 0), texts, about)
 
 
 class CallOptions:
     """What limits a call, checked; None is the node's default. `flags` are those of the API."""
 
-    __slots__ = ("timeout", "deadline", "retries", "prepared", "_flags", "_server", "_meta", "_more")
+    __slots__ = ("timeout", "deadline", "retries", "about", "prepared", "_flags", "_server", "_meta", "_more")
 
     def __init__(self, flags: int, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
                  retry: Optional[int] = None, server: Optional[str] = None,
@@ -244,17 +257,18 @@ class CallOptions:
         self._flags, self._server = flags, (server or "").encode()
         self._more = more or _NOTHING_MORE
         self._flags |= self._more.flags
+        self.about = self._more.about
         self.timeout, self.deadline = _seconds("timeout", timeout), _seconds("deadline", deadline)
         self.retries = 0 if retry is None else check_retry(retry) or -1  # for the library 0 is the node's default
         #: The record for calls that inherit nothing.
         self.prepared = self.record(0, self.deadline)
 
-    def record(self, parent: int, deadline: float, area: bytes = b"") -> Any:
-        """A pointer to the record that the library takes, with a parent, a deadline and bytes of one call."""
+    def record(self, parent: int, deadline: float, area: bytes = b"", trace: bytes = b"") -> Any:
+        """A pointer to the record that the library takes, with a parent, a deadline, bytes and a trace of one call."""
         return ctypes.byref(_abi.clouds_call_options(
             ctypes.sizeof(_abi.clouds_call_options), self._flags, self.retries, 0, self.timeout, deadline, self._more.hedge, parent, 0,
             self._server or None, len(self._server), self._meta or None, len(self._meta),
-            area or None, len(area), *self._more.texts))
+            area or None, len(area), *self._more.texts, None, 0, trace or None, len(trace)))
 
 
 def method_text(name: Any) -> str:

@@ -8,17 +8,17 @@ from clouds._library import lib
 from clouds._values import encode, encode_list, with_bytes
 
 
-def payload(text: bytes, area: bytes, meta: bytes = b"") -> Any:
+def payload(text: bytes, area: bytes, meta: bytes = b"", trace: bytes = b"") -> Any:
     """A pointer to the record."""
     return ctypes.byref(_abi.clouds_payload(size=ctypes.sizeof(_abi.clouds_payload), json=text, json_len=len(text),
                                             bytes=area or None, bytes_len=len(area), meta=meta or None,
-                                            meta_len=len(meta)))
+                                            meta_len=len(meta), trace=trace or None, trace_len=len(trace)))
 
 
-def payload_of(value: Any, meta: Optional[Mapping[str, Any]] = None) -> Any:
-    """That of one value: what is published, or sent."""
+def payload_of(value: Any, meta: Optional[Mapping[str, Any]] = None, trace: bytes = b"") -> Any:
+    """That of one value: what is published, or sent. trace: what that has on behalf of which it is published."""
     text = encode_list((value,), with_bytes)
-    return payload(text[1:-1], area_of(text), b"" if meta is None else encode(meta))
+    return payload(text[1:-1], area_of(text), b"" if meta is None else encode(meta), trace)
 
 
 def reply_of(text: bytes) -> Tuple[Callable[..., int], Tuple[Any, ...]]:

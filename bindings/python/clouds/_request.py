@@ -1,8 +1,10 @@
 """Requests: what a handler is asked, and how it is answered."""
 import collections
 import contextvars
+import ctypes
+import logging
 import time
-from typing import Any, Awaitable, Callable, Deque, Dict, Iterator, Optional, Set
+from typing import Any, Awaitable, Callable, Deque, Dict, Iterator, NamedTuple, Optional, Set
 
 from clouds import _abi
 from clouds._bytes import area_of
@@ -38,11 +40,62 @@ def set_current(request: "Optional[Request]") -> None:
     _current.set(request)
 
 
+class Inner(NamedTuple):
+    """A span of the program's own in a request, or in none: the text of clouds_span_begin."""
+
+    request: "Optional[Request]"
+    text: bytes
+
+
+_inner: "contextvars.ContextVar[Optional[Inner]]" = contextvars.ContextVar("clouds.span", default=None)
+
+#: The span that this code is in, or was when it was started, or None.
+inner: "Callable[[], Optional[Inner]]" = _inner.get
+enter_span = _inner.set
+leave_span = _inner.reset
+
+
+def inner_text() -> bytes:
+    """The text of the span that this code is in; b"": none, or none of the request that is served here."""
+    span = _inner.get()
+    return span.text if span is not None and span.request is _current.get() else b""
+
+
+def here_text() -> bytes:
+    """What says in which trace this code is: the text of a span, the meta of a request, or nothing."""
+    request = _current.get()
+    return inner_text() or (b"" if request is None else request._meta.encode())
+
+
 def detached_context() -> contextvars.Context:
-    """A copy of the context in which no request is being served."""
+    """A copy of the context in which no request is being served, and that is in no span."""
     context = contextvars.copy_context()
     context.run(set_current, None)
+    context.run(enter_span, None)
     return context
+
+
+class LogFilter(logging.Filter):
+    """Gives each record `method`, `request`, `caller` and `trace` of the request that is being served, for a formatter.
+
+    Where none is served they are "". ``handler.addFilter(clouds.LogFilter())``; it lets every record pass.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Adds them to `record`; true."""
+        serving = _current.get()
+        facts = _NO_FACTS if serving is None else _facts_of(serving)
+        for name, value in facts.items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
+
+
+_NO_FACTS = {"method": "", "request": "", "caller": "", "trace": ""}
+
+
+def _facts_of(request: "Request") -> Dict[str, Any]:
+    return {"method": request.method, "request": request.id, "caller": request.caller, "trace": request.trace}
 
 
 # ---- how results are written
@@ -112,6 +165,13 @@ class Request:
     def meta(self) -> Dict[str, Any]:
         """What came along with the call. What is called on its behalf has it too, but for names that begin with "-"."""
         return members(self._meta) or {}
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace that it is part of, 32 hexadecimal digits; "" when it is in none."""
+        meta, found = self._meta.encode(), ctypes.create_string_buffer(33)
+        lib.clouds_trace_id(meta, len(meta), found)
+        return found.value.decode()
 
     @property
     def canceled(self) -> bool:
@@ -252,13 +312,14 @@ class Request:
 def _log_failed(request: Request, problem: BaseException) -> None:
     """Logs what a handler raised, with caller and method; what it raised on purpose is a debug line."""
     where = (escaped(request.method), escaped(request.caller), request.id)
+    about = {"clouds": _facts_of(request)}
     if not isinstance(problem, Error):
-        log_failure("the handler of '%s' failed: caller %s, request %d", problem, *where)
+        log_failure("the handler of '%s' failed: caller %s, request %d", problem, *where, about=about)
     elif isinstance(problem, ServiceError) and not problem.received:
-        log.debug("the handler of '%s' refused: caller %s, request %d: %s", *where, escaped(text_of(problem)))
+        log.debug("the handler of '%s' refused: caller %s, request %d: %s", *where, escaped(text_of(problem)), extra=about)
     else:
         log.info("the handler of '%s' passed an error on: caller %s, request %d: %s", *where,
-                 escaped(text_of(problem)))
+                 escaped(text_of(problem)), extra=about)
 
 
 # ---- serving
@@ -293,14 +354,16 @@ def serve(request: Request, handler: Callable[..., Any], event: Event,
 # ---- what calls inherit
 
 def call_record(context: Any, options: CallOptions, text: bytes) -> Any:
-    """The options of a call as the library takes them. One made while a request is served inherits its time."""
-    serving, area = _current.get(), area_of(text)
-    if serving is None or not serving._open:
-        return options.record(0, options.deadline, area) if area else options.prepared
-    if serving._context is context:
-        return options.record(serving.id, options.deadline, area)
-    left = serving.time_left
-    if left is None:
-        return options.record(0, options.deadline, area)
-    left = max(left, 0.001)  # 0 would be the default
-    return options.record(0, min(left, options.deadline) if options.deadline > 0 else left, area)
+    """The options of a call as the library takes them. One made while a request is served inherits its time; and its
+    trace, in what goes on when it is answered, too."""
+    serving, area, span = _current.get(), area_of(text), inner_text()
+    if serving is None:
+        return options.record(0, options.deadline, area, span) if area or span else options.prepared
+    if serving._open and serving._context is context:
+        return options.record(serving.id, options.deadline, area, span)
+    trace, deadline = span or serving._meta.encode(), options.deadline
+    left = serving.time_left if serving._open else None
+    if left is not None:
+        left = max(left, 0.001)  # 0 would be the default
+        deadline = min(left, deadline) if deadline > 0 else left
+    return options.record(0, deadline, area, trace)

@@ -18,13 +18,13 @@ from clouds._again import hand_in
 from clouds._asking import SyncAsking
 from clouds._channels import SyncPublishing
 from clouds._explain import SyncExplaining
-from clouds._events import Event, Records, size_of
+from clouds._events import Event, Records, log_line, size_of
 from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
 from clouds._faults import log_failure
 from clouds._node import NodeBase
-from clouds._options import CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
-from clouds._request import Request, call_record, serve, serving as _serving
+from clouds._options import About, CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
+from clouds._request import Request, call_record, inner as _inner, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked, begin_attempt
 from clouds._serving import Serving
 from clouds._status import Status
@@ -51,8 +51,7 @@ class _ResultBuffer:
         self.call_ref = ctypes.byref(self.call)
 
 
-# Those that no call uses. A signal's handler or a finalizer may call in the middle of a call of the same thread, so a
-# thread cannot have one of its own.
+# Those that no call uses. Not one for each thread: a signal's handler or a finalizer may call in the middle of a call.
 _result_buffers: List[_ResultBuffer] = []
 
 
@@ -69,6 +68,8 @@ def _deliver(ref: "weakref.ref[Node]", handle: Handle) -> None:
                 handle.over.set()
             if node is not None:
                 node._event(event)
+            elif event.type == _abi.CLOUDS_EVENT_LOG:
+                log_line(event)
         del node
         if handle.over.is_set():
             break
@@ -183,7 +184,8 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             hooked.end()
 
     def _begin_call(self, method: bytes, text: bytes, options: CallOptions, hooked: Optional[HookedCall]) -> Any:
-        record = options.prepared if _serving() is None and type(text) is bytes else call_record(self._context, options, text)
+        plain = _serving() is None and _inner() is None and type(text) is bytes
+        record = options.prepared if plain else call_record(self._context, options, text)
         try:
             buffer = _result_buffers.pop()
         except IndexError:
@@ -193,7 +195,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             code = _call(self._node, method, len(method), text, len(text), record, buffer.call_ref)
             if code < 0:
                 raise self._problem(code)
-            return self._wait(buffer, hooked)
+            return self._wait(buffer, options, hooked)
         except BaseException:
             if buffer.call.value:  # Ctrl-C, or what a signal's handler raised: nobody will take the result
                 hand_in(self, lib.clouds_cancel, buffer.call.value)
@@ -202,7 +204,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
         finally:
             _result_buffers.append(buffer)
 
-    def _wait(self, buffer: _ResultBuffer, hooked: Optional[HookedCall]) -> Any:
+    def _wait(self, buffer: _ResultBuffer, options: CallOptions, hooked: Optional[HookedCall]) -> Any:
         main = threading.get_ident() == threading.main_thread().ident
         while True:
             count = buffer.records.wait(self._context, buffer.call.value, SLICE if main else -1.0)
@@ -216,6 +218,8 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             raise hooked.problem
         if count < 0:
             raise self._problem(count)
+        if options.about is not None:
+            options.about["server"] = buffer.records.peer()
         return buffer.records.result()
 
     def _run_on_retry(self, call: int, hooked: HookedCall) -> None:
@@ -260,15 +264,15 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
     def call(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,
              retry: Optional[int] = None, server: Optional[str] = None, meta: Meta = None,
              key: Key = None, once: Key = None, hedge: Optional[Number] = None, idempotent: bool = False,
-             reply_to: Optional[str] = None, correlation: Optional[str] = None) -> Any:
+             reply_to: Optional[str] = None, correlation: Optional[str] = None, about: About = None) -> Any:
         """Calls a method, and gives its result; raises clouds.Error when it failed.
 
         timeout: seconds for one attempt. deadline: seconds for the whole call. retry: further attempts after a
         timeout, or when no server is there. server: the id of the only node to ask. meta: a dict that goes
         along. Several results come as clouds.Values.
-        key, once, hedge, idempotent, reply_to, correlation: as docs/PYTHON.md says.
+        about: a dict that gets "server", the id of who answered. The others: docs/PYTHON.md.
         """
-        more = more_of(key, once, hedge, idempotent, reply_to, correlation)
+        more = more_of(key, once, hedge, idempotent, reply_to, correlation, about)
         return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server, meta, more))
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,

@@ -19,11 +19,15 @@ from clouds import _abi
 from clouds._error import Error
 from clouds._faults import escaped, ignore, log, log_failure
 from clouds._handle import nodes
-from clouds._library import error, lib
+from clouds._library import lib
 from clouds._threads import SimpleQueue
 from clouds._values import decode, encode
+from clouds._worker_connections import Connections, Port, Taker, Transaction, check
+from clouds._worker_turns import Repeated, Repetitions, Turn, Turns
+from clouds.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    import socket
     from asyncio import AbstractEventLoop as _Loop
     from clouds._node import NodeBase
 
@@ -35,6 +39,7 @@ _USUAL_DRAIN = 8.0
 _MARGIN = 1.0    # seconds beyond the drain that the end of the process may take
 _LOOK = 1.0      # seconds after which a loop that has not answered may be one that has ended
 _VARIABLES = 1.0  # seconds between two times that variables are told
+_AGAIN = 0.05    # seconds until a signal is sent again
 _ONE_SIGNAL = 1.0  # seconds; the kernel sends one for each thread of a master that is killed
 
 
@@ -61,14 +66,20 @@ def _where_it_lives(node: "NodeBase", fn: Callable[[], Any]) -> None:
         pass  # it was closed
 
 
-def _pause(node: "NodeBase", yes: bool) -> None:
-    node._begin_pause(None, yes, None).add_done_callback(ignore)
+def _pause(node: "NodeBase", yes: bool, method: Optional[str]) -> None:
+    node._begin_pause(method, yes, None).add_done_callback(ignore)
 
 
 async def _awaited(fn: _Listener, arguments: Tuple[Any, ...]) -> None:
     result = fn(*arguments)
     if hasattr(result, "__await__"):
         await result
+
+
+def _exits_already() -> bool:
+    """The main thread has come to its end, and Python waits for no other: an exception would be written, and change nothing."""
+    main = threading.main_thread()
+    return not main.is_alive() and all(thread.daemon or thread is main for thread in threading.enumerate())
 
 
 class Worker:
@@ -85,6 +96,7 @@ class Worker:
         self._lock = threading.RLock()
         self._told_ready = False
         self._over = threading.Event()  # it has drained, and the listeners have been told
+        self._ending = self._exiting = False  # the main thread has had SystemExit; the interpreter ends
         self._signaled_at = 0.0
         self._seconds = _USUAL_DRAIN  # of a drain that nobody said how long of
         self._listeners: Dict[str, List[Tuple[_Listener, "Optional[_Loop]"]]] = {name: [] for name in _EVENTS}
@@ -93,18 +105,51 @@ class Worker:
         self._unready: "Set[NodeBase]" = set()
         self._asked: "Optional[Set[_Loop]]" = None  # loops that have not answered yet
         self._messages: Any = SimpleQueue()
+        self._connections, self._repetitions, self._turns = Connections(), Repetitions(), Turns(self._tell)
         self._variables: Dict[str, Any] = {}
         self._tells_variables, self._told_variables_at = False, 0.0
 
     # ---- what programs use
 
-    def ready(self) -> None:
-        """Says that this worker serves. run() of a node says so when what was registered is."""
-        self._note_loop()
-        with self._lock:
-            first, self._told_ready = not self._told_ready, True
-        if first and not self.solo:
-            self._tell(_abi.CLOUDS_WORKER_READY)
+    def ready(self, taker: Optional[Taker] = None) -> None:
+        """Says that this worker serves, and who takes its connections: ``taker(socket, port)`` is called for each, in a thread of its
+        own, and the socket is closed when it returns. Given in an event loop, it is called there, may be async, and gets a socket that
+        does not block. run() of a node says that it serves when what was registered is."""
+        loop = self._note_loop()
+        if taker is not None:
+            self._connections.be_taken_by(taker, loop)
+        self._say_ready()
+
+    def listeners(self) -> "List[socket.socket]":
+        """Says that this worker accepts its connections itself, and serves, and gives what it accepts from, in the order of `ports`,
+        once the master lets it. They listen, and accept() of them gives what may be accepted now; who takes the descriptor instead,
+        by detach(), accepts by itself. For a group with ``dispatch = "shared"``. Not under `clouds start` there are none."""
+        if self._note_loop() is not None:
+            raise RuntimeError("this would block the event loop: await asyncio.to_thread(clouds.worker.listeners)")
+        return self._connections.listeners(self._say_ready)
+
+    @property
+    def ports(self) -> List[Port]:
+        """Where its connections come from: ports, and "unix:PATH"."""
+        return self._connections.ports()
+
+    def transact(self) -> Transaction:
+        """One more thing is under way, until release(), or the end of ``with worker.transact():``. From the first on this counts, and
+        no longer open connections, for who gets the next connection, and for the end, which waits until nothing is under way."""
+        return self._connections.transact()
+
+    def release(self, remain: Optional[int] = None) -> None:
+        """One thing less is under way; or there are `remain`."""
+        self._connections.release(remain)
+
+    def serial(self) -> Turn:
+        """``with worker.serial():``, or ``async with``, runs what is in it while no other worker of the group runs such a thing."""
+        return Turn(self._turns, self._note_loop)
+
+    def every(self, seconds: float, fn: Callable[[], Any]) -> Repeated:
+        """Calls fn every so many seconds, in a thread, and not again before that has ended, until nobody is served any more; what it
+        gives has stop(). In an event loop it is called there, and may be async."""
+        return self._repetitions.begin(seconds, fn, self._note_loop())
 
     @overload
     def on(self, event: str) -> Callable[[_F], _F]: ...
@@ -113,8 +158,9 @@ class Worker:
     def on(self, event: str, fn: _F) -> _F: ...
 
     def on(self, event: str, fn: Optional[_Listener] = None) -> Any:
-        """Calls ``fn``, which may be async: "drain" with the seconds that are left when this worker begins to end, before its
-        nodes do; "stop" when they have ended; "message" with the value, the group and the index of who sent it."""
+        """Calls ``fn``, which may be async: "drain" with the reason ("reload", "retire", "scale", "stop", or "signal", when it was
+        told to by somebody else) and the seconds that are left when this worker begins to end, before its nodes do; "stop" when they
+        have ended; "message" with the value, the group and the index of who sent it."""
         if event not in _EVENTS:
             raise ValueError(f"no such event: {event!r}; expected one of {', '.join(_EVENTS)}")
         if fn is None:
@@ -131,7 +177,7 @@ class Worker:
             raise TypeError(f"expected the name of a group, and the index of a worker in it, got {group!r}, {index!r}")
         name, data = group.encode(), encode(value)
         if not self.solo:
-            self._check(lib.clouds_worker_send(name, len(name), index, data, len(data)))
+            check(lib.clouds_worker_send(name, len(name), index, data, len(data)))
 
     def set(self, **variables: Any) -> None:
         """Says something of this worker, by name, for `clouds ps --json`. None takes a name back."""
@@ -155,17 +201,23 @@ class Worker:
     def reload(self, group: str = "") -> None:
         """Asks for a reload of a group, or of everything."""
         if not self.solo:
-            self._check(lib.clouds_worker_tell(_abi.CLOUDS_WORKER_RELOAD, group.encode(), len(group.encode())))
+            check(lib.clouds_worker_tell(_abi.CLOUDS_WORKER_RELOAD, group.encode(), len(group.encode())))
 
     def stop(self) -> None:
         """Ends this worker in order; the master starts another at once. Not under `clouds start` it does nothing."""
         if self.solo or self.draining:
             return
         self._tell(_abi.CLOUDS_WORKER_STOPPING)
-        self._drain_in(self._seconds)
+        self._drain_in("signal", self._seconds)
 
     def __repr__(self) -> str:
         return "<clouds.worker: none>" if self.solo else f"<clouds.worker {self.group}.{self.index}>"
+
+    def _say_ready(self) -> None:
+        with self._lock:
+            if not self.solo and not self._told_ready:
+                check(lib.clouds_worker_tell(_abi.CLOUDS_WORKER_READY, b"", 0))
+            self._told_ready = True
 
     # ---- what nodes tell of their run()
 
@@ -194,19 +246,28 @@ class Worker:
         if problem is not None:
             self._fail(problem)
         if left == 0:
-            self.ready()
+            self._is_ready_by_nodes()
+
+    def _is_ready_by_nodes(self) -> None:
+        try:
+            self._say_ready()
+        except InvalidArgument as missing:  # a taker may still come
+            print(f"the worker is not ready: {missing.message}: expected clouds.worker.ready(fn) or listeners()", file=sys.stderr)
 
     def _on_term(self, *_: Any) -> None:
         self._signaled()
 
     def _signaled(self) -> bool:
         """A signal that ends the program in order; a second one ends it at once. False where there is no master."""
-        if self.solo:
+        if self.solo or self._exiting:
             return False
         if self._over.is_set():
-            raise SystemExit(0)
-        first = self._signaled_at = self._signaled_at or time.monotonic()
-        if time.monotonic() - first > _ONE_SIGNAL:
+            first, self._ending = not self._ending, True
+            if first and not _exits_already():
+                raise SystemExit(0)
+            return True
+        self._signaled_at = self._signaled_at or time.monotonic()
+        if time.monotonic() - self._signaled_at > _ONE_SIGNAL:
             raise SystemExit(_abi.CLOUDS_EXIT_UNKNOWN)
         self.stop()
         return True
@@ -217,7 +278,7 @@ class Worker:
         if lib.clouds_worker_open() < 0:
             return
         os.environ.pop("CLOUDS_CHANNEL", None)
-        self.solo = False
+        self.solo = self._connections.is_solo = self._turns.is_solo = False
         try:
             self._seconds = float(os.environ.get("CLOUDS_DRAIN", ""))
         except ValueError:
@@ -238,7 +299,10 @@ class Worker:
             faulthandler.register(signal.SIGUSR2, file=sys.__stderr__)
 
     def _exits(self) -> None:
-        """The program ends. What was raised says more."""
+        """The program ends. What was raised says more. One that has ended by the word to drain is told the rest here."""
+        self._exiting = True
+        if self.draining:
+            self._over.wait()
         if not self._told_ready and not self.draining and not hasattr(sys, "last_type"):
             print("the worker has ended before it was ready: no node runs, and it does not call clouds.worker.ready()",
                   file=sys.stderr)
@@ -247,11 +311,6 @@ class Worker:
         code = lib.clouds_worker_tell(word, text, len(text))
         if code < 0 and code != _abi.CLOUDS_ECLOSED:
             log.error("the master could not be told: %s", lib.clouds_last_error().decode("utf-8", "replace"))
-
-    @staticmethod
-    def _check(code: int) -> None:
-        if code < 0 and code != _abi.CLOUDS_ECLOSED:
-            raise error(code)
 
     def _tell_variables(self) -> None:
         with self._lock:
@@ -285,19 +344,26 @@ class Worker:
 
     def _told(self, event: Any) -> None:
         if event.type == _abi.CLOUDS_WORKER_DRAIN:
-            self._drain_in(event.seconds)
+            self._drain_in(event.data[:event.data_len].decode("utf-8", "replace"), event.seconds)
         elif event.type == _abi.CLOUDS_WORKER_QUIET:
-            self._be_quiet(event.number == 1)
+            method = event.data[:event.data_len].decode("utf-8", "replace")
+            self._be_quiet(event.number == 1, method or None)
         elif event.type == _abi.CLOUDS_WORKER_ASK:
             self._ask_loops()
         elif event.type == _abi.CLOUDS_WORKER_MESSAGE:
             text, group = event.data[:event.data_len], event.group[:event.group_len]
             self._messages.put((text.decode("utf-8", "replace"), group.decode("utf-8", "replace"), event.number))
+        elif event.type == _abi.CLOUDS_WORKER_CONNECTION:
+            self._connections.arrive(event.fd, event.number)
+        elif event.type == _abi.CLOUDS_WORKER_LISTENER:
+            self._connections.listen(event.fd, event.watch_fd, event.number)
+        elif event.type == _abi.CLOUDS_WORKER_TURN:
+            self._turns.given()
 
-    def _be_quiet(self, yes: bool) -> None:
+    def _be_quiet(self, yes: bool, method: Optional[str]) -> None:
         for node in nodes():
             if node._handle.serves and not node.closed:
-                _where_it_lives(node, functools.partial(_pause, node, yes))
+                _where_it_lives(node, functools.partial(_pause, node, yes, method))
 
     # ---- whether the program comes to its turn
 
@@ -337,17 +403,17 @@ class Worker:
 
     # ---- the end
 
-    def _drain_in(self, seconds: float) -> None:
+    def _drain_in(self, reason: str, seconds: float) -> None:
         with self._lock:
             if self.draining:
                 return
             self.draining = True
-        _start("clouds-drain", self._drain, seconds)
+        _start("clouds-drain", self._drain, reason, seconds)
 
-    def _drain(self, seconds: float) -> None:
+    def _drain(self, reason: str, seconds: float) -> None:
         until = time.monotonic() + seconds
         ends_by_itself = any(not node._handle.over.is_set() for node in list(self._running))
-        self._emit("drain", until, seconds)
+        self._emit("drain", until, reason, seconds)
         ending = [node for node in nodes() if not node.closed and (node._handle.serves or node in self._running)]
         for node in ending:
             left = max(0.0, until - time.monotonic())
@@ -355,12 +421,22 @@ class Worker:
         for node in ending:
             node._handle.over.wait(max(0.0, until - time.monotonic()) + _MARGIN)
         del ending
+        self._connections.drain(until)
+        self._repetitions.end(until + _MARGIN)
         self._emit("stop", until)
         self._over.set()
         if not ends_by_itself:
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end_main_thread(until)
         time.sleep(max(0.0, until - time.monotonic()) + _MARGIN)
         self._exit(_abi.CLOUDS_EXIT_UNKNOWN)
+
+    def _end_main_thread(self, until: float) -> None:
+        """By a signal; when it comes as that thread is about to wait in a system call, it is seen when another comes."""
+        while not self._exiting and not self._ending and time.monotonic() < until + _MARGIN:
+            os.kill(os.getpid(), signal.SIGTERM)
+            if signal.getsignal(signal.SIGTERM) != self._on_term:
+                return  # the program looks after it
+            time.sleep(_AGAIN)
 
     def _emit(self, event: str, until: float, *arguments: Any) -> None:
         """Runs the listeners one after the other, each where it was added."""
