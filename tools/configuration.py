@@ -50,6 +50,8 @@ COUNTERS = {
     "events": "events raised",
     "dropped_events": "events dropped because the queue was full or memory was short",
     "queue_refusals": "requests refused because the queue of events was full",
+    "spans": "spans that were recorded",
+    "lost_spans": "of those, the ones that nobody got: the collector was away or did not take them, or too many waited",
     "lost_results": "results that were lost because too many bytes of them waited to be taken",
 }
 

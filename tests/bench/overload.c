@@ -1,13 +1,13 @@
 /* A client that calls at a rate, however the service answers, and says what came of it.
  *
- * Usage: overload URL METHOD TIMEOUT [OPTION=VALUE ...] PHASE ...
+ * Usage: overload URL METHOD TIMEOUT [server=PID] [OPTION=VALUE ...] PHASE ...
  * A phase is w8:2 (8 outstanding, for 2 seconds; the first of these tells the peak), x3:2 (3 times the peak) or r1000:2
  * (1000 calls a second). A call is timed from when it was due. For each phase a line of JSON:
- *   calls, done, refused (not done), failed (the rest), seconds, rate (done, a second), done_p50, done_p99, refused_p99 (ms),
- *   stall (the longest time by which a call was begun too late: this machine did something else),
- *   busy (of those refused: CLOUDS_OVERLOADED with retry_after),
- *   settled (seconds from its begin until for a tenth of a second all calls were done), late_done (the share of done among
- *   those that were begun more than 2 seconds after its begin) */
+ *   calls, done, refused (not done), failed (the rest), seconds, rate (done, a second), done_p50, done_p99, refused_p99
+ * (ms), stall (the longest time by which a call was begun too late: this machine did something else), kept (seconds for
+ * which the process server=PID could have run, and others had the processors), busy (of those refused:
+ * CLOUDS_OVERLOADED with retry_after), settled (seconds from its begin until for a tenth of a second all calls were
+ * done), late_done (the share of done among those that were begun more than 2 seconds after its begin) */
 #include <clouds.h>
 
 #include "bench.h"
@@ -24,6 +24,7 @@ typedef struct phase {
     double value, seconds;
     int64_t begin, end;
     size_t first, last; /* of its records */
+    double kept;
     uint64_t done_in_time;
 } phase;
 
@@ -36,6 +37,7 @@ typedef struct load {
     size_t n, room, outstanding;
     double peak;
     phase *now;
+    int server; /* 0: nothing is told of it */
 } load;
 
 static void must(int code, const char *what)
@@ -43,6 +45,19 @@ static void must(int code, const char *what)
     if (code >= 0) return;
     fprintf(stderr, "%s: %s\n", what, clouds_last_error());
     exit(1);
+}
+
+/* Seconds since its start for which it waited for a processor. */
+static double kept_from_running(int pid)
+{
+    char path[40];
+    unsigned long long ran = 0, waited = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", pid);
+    FILE *file = pid ? fopen(path, "re") : NULL;
+    if (!file) return 0;
+    int n = fscanf(file, "%llu %llu", &ran, &waited);
+    fclose(file);
+    return n == 2 ? (double)waited / 1e9 : 0;
 }
 
 /* `more`: options NAME=VALUE, until the first that is none. */
@@ -55,6 +70,10 @@ static void connect_to(load *l, const char *url, char **more)
     for (char *value; *more && (value = strchr(*more, '=')); more++) {
         char name[32];
         snprintf(name, sizeof name, "%.*s", (int)(value - *more), *more);
+        if (strcmp(name, "server") == 0) {
+            l->server = atoi(value + 1);
+            continue;
+        }
         must(clouds_options_set_string(options, name, value + 1), *more);
     }
     must(clouds_context_create(options, &l->context), "context");
@@ -99,7 +118,8 @@ static void poll_until(load *l, int64_t when)
     for (int i = 0; i < n; i++) {
         const clouds_event *e = &events[i];
         if (e->type != CLOUDS_EVENT_RESULT) continue;
-        int busy = e->code == CLOUDS_EOVERLOAD && e->error_len && memmem(e->error, e->error_len, "\"retry_after\":", 14);
+        int busy =
+            e->code == CLOUDS_EOVERLOAD && e->error_len && memmem(e->error, e->error_len, "\"retry_after\":", 14);
         end(l, &l->records[e->user_data], e->outcome, busy);
         l->outstanding--;
     }
@@ -125,11 +145,13 @@ static void run(load *l, phase *p)
 {
     l->now = p;
     p->first = l->n;
+    p->kept = -kept_from_running(l->server);
     p->begin = bench_now();
     p->end = p->begin + (int64_t)(p->seconds * 1e9);
     if (p->kind == 'w') run_closed(l, p);
     else run_open(l, p);
     p->last = l->n;
+    p->kept += kept_from_running(l->server);
     if (p->kind == 'w' && l->peak == 0) l->peak = (double)p->done_in_time / p->seconds;
 }
 
@@ -195,11 +217,12 @@ static void print(const load *l, const phase *p)
         refused += l->records[i].ended && l->records[i].outcome == CLOUDS_OUTCOME_NOT_DONE;
         busy += l->records[i].busy;
     }
-    printf("{\"phase\":\"%c%g\",\"calls\":%llu,\"done\":%llu,\"refused\":%llu,\"busy\":%llu,\"failed\":%llu,", p->kind, p->value,
-           (unsigned long long)calls, (unsigned long long)done, (unsigned long long)refused, (unsigned long long)busy,
-           (unsigned long long)(calls - done - refused));
-    printf("\"stall\":%.2f,", stall(l, p));
-    printf("\"seconds\":%g,\"rate\":%.1f,\"done_p50\":%.2f,\"done_p99\":%.2f,\"refused_p99\":%.2f,\"settled\":%.2f,\"late_done\":%.4f}\n",
+    printf("{\"phase\":\"%c%g\",\"calls\":%llu,\"done\":%llu,\"refused\":%llu,\"busy\":%llu,\"failed\":%llu,", p->kind,
+           p->value, (unsigned long long)calls, (unsigned long long)done, (unsigned long long)refused,
+           (unsigned long long)busy, (unsigned long long)(calls - done - refused));
+    printf("\"stall\":%.2f,\"kept\":%.3f,", stall(l, p), p->kept);
+    printf("\"seconds\":%g,\"rate\":%.1f,\"done_p50\":%.2f,\"done_p99\":%.2f,\"refused_p99\":%.2f,\"settled\":%.2f,"
+           "\"late_done\":%.4f}\n",
            p->seconds, (double)p->done_in_time / p->seconds, quantile(l, p, CLOUDS_OUTCOME_OK, 0.5),
            quantile(l, p, CLOUDS_OUTCOME_OK, 0.99), quantile(l, p, CLOUDS_OUTCOME_NOT_DONE, 0.99), settled(l, p),
            late_done(l, p));
@@ -225,7 +248,7 @@ int main(int argc, char **argv)
     while (first < argc && strchr(argv[first], '=')) first++;
     int n = argc - first;
     if (n < 1 || n > PHASES)
-        return fprintf(stderr, "usage: overload URL METHOD TIMEOUT [OPTION=VALUE ...] PHASE ...\n"), 2;
+        return fprintf(stderr, "usage: overload URL METHOD TIMEOUT [server=PID] [OPTION=VALUE ...] PHASE ...\n"), 2;
     for (int i = 0; i < n; i++) {
         phase *p = &phases[i];
         if (sscanf(argv[first + i], "%c%lf:%lf", &p->kind, &p->value, &p->seconds) != 3 || !strchr("wxr", p->kind) ||
@@ -237,7 +260,8 @@ int main(int argc, char **argv)
     connect_to(&l, argv[1], argv + 4);
     get_ready(&l);
     for (int i = 0; i < n; i++) run(&l, &phases[i]);
-    for (int64_t patience = bench_now() + (int64_t)((l.how.timeout + 5) * 1e9); l.outstanding && bench_now() < patience;)
+    for (int64_t patience = bench_now() + (int64_t)((l.how.timeout + 5) * 1e9);
+         l.outstanding && bench_now() < patience;)
         poll_until(&l, bench_now() + 10000000);
     for (int i = 0; i < n; i++) print(&l, &phases[i]);
     clouds_context_destroy(l.context);

@@ -16,7 +16,8 @@ below = {
     "directory": {"directory", "redis", "http", "net", "proto", "base"},
     "transport": {"transport", "redis", "net", "proto", "base"},
     "bus": {"bus", "directory", "transport", "redis", "net", "proto", "base"},
-    "api": {"api", "core", "bus", "worker", "net", "proto", "base"},
+    "trace": {"trace", "http", "net", "proto", "base"},
+    "api": {"api", "core", "bus", "trace", "worker", "net", "proto", "base"},
 }
 REDIS_USERS = (["directory", "redis"], ["transport", "pubsub"], ["bus", "bus.c"], ["bus", "internal.h"])
 JOIN_A_LOOP = ("host/", "bindings/node/", "examples/c/uv.c")  # of those who use the library, these know libuv

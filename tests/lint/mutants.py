@@ -399,8 +399,9 @@ class References(unittest.TestCase):
     def refers(self, comment, page="# Title\n\n## 5. A\n\n### 5.2 B\n\nSee `capi/a.c`.\n"):
         """What the guard says of a file with this comment beside docs/WIRE.md."""
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in (("capi/a.c", comment), ("docs/WIRE.md", page), ("tests/a.c", "static void it_is_there(void)\n")):
-                os.makedirs(os.path.dirname(f"{folder}/{name}"))
+            for name, text in (("capi/a.c", comment), ("docs/WIRE.md", page), ("tests/a.c", "static void it_is_there(void)\n"),
+                               ("tests/a.lua", 't.test("it is (there)", function()\n')):
+                os.makedirs(os.path.dirname(f"{folder}/{name}"), exist_ok=True)
                 pathlib.Path(folder, name).write_text(text)
             done = subprocess.run([sys.executable, SOURCE + "/tests/lint/references.py", folder], capture_output=True, text=True)
             return done.returncode, done.stdout
@@ -425,6 +426,38 @@ class References(unittest.TestCase):
         code, said = self.refers("/* WIRE.md */", "`tests/a.c:it_is_there` `tests/a.c:is_there` `tests/b.c:x`\n")
         self.assertEqual((code, "has no it_is_there" in said, "has no is_there" in said, "tests/b.c is not there" in said),
                          (1, False, True, True), said)
+        code, said = self.refers("/* WIRE.md */", "`tests/a.lua:it is (there)` `tests/a.lua:it is`\n")
+        self.assertEqual((code, "has no it is (there)" in said, "has no it is\n" in said), (1, False, True), said)
+
+
+class Named(unittest.TestCase):
+    def says(self, rows, tests="    def test_H1_H2_it(self):\n    def test_other(self):\n"):
+        """What the guard says of a table with these rows, beside tests/a/test_a.py."""
+        with tempfile.TemporaryDirectory() as folder:
+            page = f"<!-- names: H1-H2 of tests/a -->\n{rows}<!-- end of names -->\n"
+            for name, text in (("docs/PROMISES.md", page), ("tests/a/test_a.py", tests)):
+                os.makedirs(os.path.dirname(f"{folder}/{name}"))
+                pathlib.Path(folder, name).write_text(text)
+            done = subprocess.run([sys.executable, SOURCE + "/tests/lint/named.py", folder], capture_output=True, text=True)
+            return done.returncode, done.stdout
+
+    ROWS = "| H1 | one | `tests/a/test_a.py:test_H1_H2_it` |\n| H2 | two | `tests/a/test_a.py:test_H1_H2_it`, `tests/b.c:x` |\n"
+
+    def test_what_is_right(self):
+        self.assertEqual(self.says(self.ROWS), (0, "2 names, 0 faults\n"))
+
+    def test_what_is_wrong(self):
+        for rows, why in ((self.ROWS[:self.ROWS.index("| H2")], "H2: expected one row, found 0"),
+                          (self.ROWS + self.ROWS, "H1: expected one row, found 2"),
+                          (self.ROWS + "| H3 | three | `tests/b.c:x` |\n", "H3: expected one row, found 1"),
+                          (self.ROWS.replace("one", ""), "H1 does not say what it asks"),
+                          ("| H1 | one | none |\n", "H1 has no test"),
+                          ("| H1 | one | `tests/a/test_a.py:test_other` |\n", "test_other does not have the name"),
+                          ("| H1 | one | `tests/b.c:x` |\n", "test_H1_H2_it has the name, and is not in the row")):
+            code, said = self.says(rows)
+            self.assertEqual((code, why in said), (1, True), said)
+        code, said = self.says(self.ROWS, "    def test_H1_H2_it(self):\n    def test_H9_it(self):\n")
+        self.assertEqual((code, "H9: tests have the name, and there is no row" in said), (1, True), said)
 
 
 class Generated(Copy):

@@ -184,11 +184,16 @@ static void serve(void)
 static void check_worker(void)
 {
     BOXED(clouds_worker_event, 1) told = {0};
+    int fd;
     CLOSE(told);
     CHECK(clouds_worker_open() == CLOUDS_ENOTSUP && clouds_worker_tell(CLOUDS_WORKER_READY, NULL, 0) == CLOUDS_ENOTSUP);
     CHECK(clouds_worker_send("web", 3, 0, "1", 1) == CLOUDS_ENOTSUP);
     CHECK(clouds_worker_next(told.here, sizeof *told.here, 0) == CLOUDS_ENOTSUP);
+    CHECK(clouds_worker_take(CLOUDS_WORKER_TAKE_CONNECTIONS) == CLOUDS_ENOTSUP);
+    CHECK(clouds_worker_accept(1, &fd) == CLOUDS_ENOTSUP && clouds_worker_give_back(1, 0) == CLOUDS_ENOTSUP);
+    CHECK(clouds_worker_count(CLOUDS_WORKER_COUNT_CONNECTIONS, 1) == CLOUDS_ENOTSUP);
     CHECK_BOX(told);
+    CHECK(clouds_counts_use(NULL, 0) == CLOUDS_EINVAL && clouds_counts_add(NULL, 1, "x", 1, 1) == NULL);
 }
 
 static void protect(void)
@@ -257,6 +262,12 @@ static void along(void)
     CHECK(event.flags == CLOUDS_FLAG_BYTES && is(event.bytes, event.bytes_len, "b"));
     CHECK(clouds_attempt_payload(context, event.id, what.here) == CLOUDS_ESTALE);
     CHECK(clouds_bytes_mark("$bytes", 6) == 1);
+    char trace[33];
+    CHECK(clouds_trace_id("{}", 2, trace) == 0 && !*trace);
+    char span[CLOUDS_SPAN_MORE + 2];
+    CHECK(clouds_span_id("{}", 2, trace) == 0 && !*trace);
+    CHECK(clouds_span_begin(client, "{}", 2, span, sizeof span) == 0 && !*span);
+    CHECK(clouds_span_end(client, "{}", 2, CLOUDS_SPAN_INTERNAL, "of old", 6, NULL, 0) == 0);
     CHECK(clouds_exit_code(CLOUDS_ETIMEOUT, CLOUDS_OUTCOME_UNKNOWN) == CLOUDS_EXIT_UNKNOWN);
     CHECK(clouds_node_send_payload(server, to, strlen(to), what.here, CLOUDS_SEND_CONFIRM, NULL, &operation) == 0);
     event = next(CLOUDS_EVENT_MESSAGE);

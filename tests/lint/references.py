@@ -18,7 +18,9 @@ TOP = ("capi", "lua", "host", "bindings", "docs", "examples", "tests", "tools", 
 PAGE = re.compile(r"(?<![\w/*}.-])((?:\.\./|[\w-]+/)*[A-Z][A-Z_]+\.md)\b(?:,?(?: sections?)? (\d+(?:\.\d+)*(?: and \d+(?:\.\d+)*)?)(?![\w.]*\w))?")
 BREAK = re.compile(r"\s*\n\s*(?:(?:\*|//|#|--|;)(?=\s))?\s*")
 QUOTED = re.compile(r"`(\.?/?(?:%s)/[\w./*{},-]+)`" % "|".join(TOP))
-TEST = re.compile(r"`(tests/[\w./-]+):(\w+)`")
+TEST = re.compile(r"`(tests/[\w./-]+):([^`]+)`")
+# How a test with that name begins: a function, or where tests have texts for names.
+TESTS = {".json": r'\{{"name": "{}"', ".lua": r'^t\.test\("{}"', ".js": r"^ *test\(['`]{}['`]"}
 bad = count = 0
 
 
@@ -91,15 +93,16 @@ def check_paths(path, text):
 
 
 def check_tests(path, text):
-    """`tests/core/test_call.c:cancel_completes` is a function of that file."""
+    """`tests/core/test_call.c:cancel_completes` is a function of that file, `tests/lua/once.lua:versions` a test."""
     global count
     for name, test in TEST.findall(text):
         count += 1
         if not os.path.isfile(os.path.join(source, name)):
             complain(path, f"{name} is not there")
             continue
+        begins = TESTS.get(os.path.splitext(name)[1], r"^(?:static .*\b| *(?:async )?def ){}\(")
         with open(os.path.join(source, name), encoding="utf-8") as file:
-            if not re.search(rf"^(?:static .*\b| *(?:async )?def ){test}\(", file.read(), re.M):
+            if not re.search(begins.format(re.escape(test)), file.read(), re.M):
                 complain(path, f"{name} has no {test}")
 
 
