@@ -82,15 +82,22 @@ static int is_refused(const cl_context *context, uint64_t request)
     return 0;
 }
 
-/* Ids of requests rise, and their events are handed out in this order. One that is to be refused has no event. */
+static int is_left_out(const cl_context *context, uint64_t request)
+{
+    return context->threaded &&
+           cl_idmap_get(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request)) == CL_OPEN_LEFT_OUT;
+}
+
+/* Ids of requests rise, and their events are handed out in this order. One that is to be refused has no event, and one
+ * that was left out has none any more. */
 int cl_deliver_withdraw(cl_context *context, uint64_t request)
 {
     cl_context_lock(context);
-    int waits = request > context->inbox.begun;
+    int waits = request > context->inbox.begun, unbegun = waits || is_left_out(context, request);
     context->inbox.withdrawn += waits && !is_refused(context, request);
-    if (waits && context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request));
+    if (unbegun && context->threaded) cl_idmap_take(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request));
     cl_context_unlock(context);
-    return waits;
+    return unbegun;
 }
 
 static void forget_call(cl_context *context, uint64_t id)

@@ -148,6 +148,13 @@ static int with_node(cl_context *context, const cl_command *c)
     }
 }
 
+/* That the core does not know it any more is nobody's fault: it was closed, or its timer was first. */
+static int do_expire(cl_context *context, uint64_t request)
+{
+    cl_deliver_forget(context, request);
+    return cl_core_expire(context->engine.core, request);
+}
+
 static int dispatch(cl_context *context, const cl_command *c)
 {
     switch (c->kind) {
@@ -158,7 +165,7 @@ static int dispatch(cl_context *context, const cl_command *c)
     case CL_DO_ANSWER:
         return do_answer(context, c);
     case CL_DO_EXPIRE:
-        return cl_core_expire(context->engine.core, c->id);
+        return do_expire(context, c->id);
     case CL_DO_CHOOSE:
         return cl_core_choose(context->engine.core, c->id, c->change.text);
     case CL_DO_ATTEMPT:

@@ -230,6 +230,9 @@ static inline void *cl_open_until(int64_t deadline)
     return (void *)(uintptr_t)(deadline ? deadline : INTPTR_MAX);
 }
 
+/* A request that poll left out because its deadline had passed, until the core has heard of that: it was not begun. */
+#define CL_OPEN_LEFT_OUT ((void *)(intptr_t)-1)
+
 static inline int cl_open_is_over(const void *until)
 {
     return (intptr_t)until != INTPTR_MAX && cl_loop_now_about() >= (intptr_t)until;

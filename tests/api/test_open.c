@@ -116,10 +116,62 @@ static void one_to_be_refused_is_withdrawn(void)
     clouds_context_destroy(handle);
 }
 
+/* What poll left out was not begun, whoever is first to say that it is over: the command, or the core's own timer. */
+static void one_left_out_was_not_begun(void)
+{
+    clouds_context *handle = kit_context(kit_url("inproc:"), "thread");
+    cl_context *context = cl_handle_enter(handle, CL_HANDLE_CONTEXT);
+    const uint64_t key = cl_open_key(CL_OPEN_REQUEST, 1000);
+    pthread_mutex_lock(&context->inbox.lock);
+    context->inbox.begun = 1001;
+    CHECK_INT(cl_idmap_put(&context->inbox.open, key, CL_OPEN_LEFT_OUT), 0);
+    pthread_mutex_unlock(&context->inbox.lock);
+    CHECK_INT(clouds_reply(handle, 1000, "[]", 2), CLOUDS_ESTALE);
+    CHECK_INT(clouds_request_open(handle, 1000), 0);
+    CHECK_INT(cl_deliver_withdraw(context, 1000), 1);
+    CHECK_INT(open_now(handle), 0);
+    CHECK_INT(cl_deliver_withdraw(context, 1000), 0); /* begun, for all that is known */
+    CHECK_INT(context->inbox.withdrawn, 0);
+    cl_handle_leave(handle);
+    clouds_context_destroy(handle);
+}
+
+static uint64_t counter(clouds_context *context, const char *name)
+{
+    uint64_t value = 0;
+    CHECK_INT(clouds_counter(context, name, 0, NULL, &value), 0);
+    return value;
+}
+
+/* Requests that are taken about when they are due: only what was handed out can be overdue. */
+static void what_expires_as_it_is_polled_was_not_begun(void)
+{
+    enum { ROUNDS = 100, CALLS = 100 };
+    kit_pair p = kit_open("inproc:", "thread", "thread");
+    const clouds_call_options options = {.size = sizeof options, .deadline = 0.003};
+    uint64_t begun = counter(p.server, "overdue_requests"), ended = 0;
+    clouds_event events[CALLS];
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < CALLS; i++) kit_call(p.client_node, "silent", "[]", &options);
+        usleep(2500 + (unsigned)(round % 10) * 100);
+        int n = clouds_poll(p.server, events, sizeof *events, CALLS, 0);
+        for (int i = 0; i < n; i++) begun += events[i].type == CLOUDS_EVENT_REQUEST;
+        for (int i = 0; i < CALLS; i++) ended += kit_await(p.client, NULL, CLOUDS_EVENT_RESULT, events) == 1;
+        while ((n = clouds_poll(p.server, events, sizeof *events, CALLS, 0)) > 0)
+            for (int i = 0; i < n; i++) begun += events[i].type == CLOUDS_EVENT_REQUEST;
+    }
+    CHECK_INT(ended, ROUNDS * CALLS);
+    CHECK(counter(p.server, "overdue_requests") <= begun);
+    kit_close(&p);
+    printf("# %llu were begun\n", (unsigned long long)begun);
+}
+
 int main(void)
 {
     RUN(answers_while_requests_end);
     RUN(cancels_while_calls_end);
     RUN(one_to_be_refused_is_withdrawn);
+    RUN(one_left_out_was_not_begun);
+    RUN(what_expires_as_it_is_polled_was_not_begun);
     return kit_end();
 }
