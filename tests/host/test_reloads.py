@@ -114,22 +114,23 @@ class Reloads(Start):
 
 
 class Killed(Start):
-    def victims(self):
-        """The workers that are ready: for each its process, and how many connections it has."""
-        return [row for row in self.workers() if row["state"] == "ready"]
+    def victims(self, killed):
+        """The workers that are ready, but for those killed, of which the master may not know yet."""
+        return [row for row in self.workers() if row["state"] == "ready" and row["pid"] not in killed]
 
     def test_H6_killed_workers(self):
         """Of the connections that a victim had taken some are lost; never one that it had not taken."""
         self.ready(TELLS_PID, workers=4, options=("--max-restarts", "1000"))
-        load, taken = Load(self, self.port, 32, keep=False), 0
+        load, taken, killed = Load(self, self.port, 32, keep=False), 0, set()
         for _ in range(100 if LONG else 5):
             load.goes_on(50)
-            wait_until(lambda: len(self.victims()) > 1, "others are there")
-            pid = random.choice(self.victims())["pid"]
+            wait_until(lambda: len(self.victims(killed)) > 1, "others are there")
+            pid = random.choice(self.victims(killed))["pid"]
             freeze(pid)  # from here on it takes none of what it is given
             load.goes_on(10)
-            taken += next(row["board"]["open"] for row in self.victims() if row["pid"] == pid)
+            taken += next(row["board"]["open"] for row in self.victims(killed) if row["pid"] == pid)
             os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
         load.goes_on(50)
         load.stop()
         failed = sum(load.failed.values())
