@@ -1,7 +1,5 @@
 -- POST /call/METHOD: a call by HTTP.
 local calls = require "clouds.gateway.calls"
-local core = require "clouds.core"
-local errors = require "clouds.error"
 local host = require "clouds.host"
 local json = require "clouds.gateway.json"
 local source = require "clouds.gateway.source"
@@ -20,14 +18,6 @@ local function read_body(request)
   local body = (is_json or not kind) and request:body()
   if is_json or body == "" then return body end
   status.refuse(415, "expected Content-Type: application/json (curl --json '[1,2]')")
-end
-
--- A list is the arguments, any other value the only one, nothing is none.
-local function arguments_of(body)
-  local value, problem = json.decode(body)
-  if problem and not body:find("%S") then return core.array({}) end
-  if problem then status.refuse(400, "the body is no JSON: " .. errors.describe(problem)) end
-  return core.is_array(value) and value or core.array({ value }, 1)
 end
 
 local function seconds_of(text)
@@ -50,7 +40,7 @@ end
 local function answer(options, ok, result, failed_status)
   local server, fields = calls.server_of(options), nil
   if server then fields = { ["Clouds-Server"] = server } end
-  if ok then return 200, json.encode(result) .. "\n", fields end
+  if ok then return 200, (type(result) == "string" and result or json.encode(result)) .. "\n", fields end
   if failed_status == 429 or failed_status == 503 then
     fields = fields or {}
     fields["Retry-After"] = status.retry_after(result.retry_after)
@@ -64,7 +54,8 @@ function M.handler(gateway)
     local headers = request.headers
     source.check_origin(gateway.origins, request)
     local who = who_asks.require(gateway, request)
-    local args = arguments_of(read_body(request))
+    local body = read_body(request)
+    local args = json.is_list(body) and body or json.arguments(body)
     local id = calls.new_id()
     local options, problem = calls.options(gateway, who, said_of_call(headers), id)
     if not options then status.refuse(400, problem) end

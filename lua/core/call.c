@@ -19,6 +19,7 @@ typedef struct target {
     const char *method, *server;
     size_t method_len, server_len;
     bool notify, has_meta; /* the meta is in s->out2 */
+    bool as_json;          /* the arguments are a text of the caller's, and the results are given as theirs */
     int more;              /* stack index of the table that has the rarer options, or 0 */
     int hooked;            /* stack index of the first argument of the hook `attempt`, or 0 */
     int about;             /* stack index of the table that gets who answered, or 0 */
@@ -148,11 +149,13 @@ static int start_call(lua_State *L, lc_state *s, const target *to, lc_handle han
     lc_trim_large(s);
     if (code != 0) {
         lc_slot_release(L, s, slot);
+        if (code == CLOUDS_EJSON && to->as_json) return lua_pushboolean(L, 0), 1;
         lc_fail(L, s, code);
         name_method(L, to);
         return failed(L, s, callback);
     }
     lc_slot_bind(L, slot, to->node, node_index, id, false);
+    slot->as_json = to->as_json;
     if (to->hooked) lc_slot_keep(L, s, slot, LC_KEPT_HOOKED, to->hooked);
     else if (to->about) lc_slot_keep(L, s, slot, LC_KEPT_ABOUT, to->about);
     if (!callback) return lc_slot_wait(L, s, slot);
@@ -239,6 +242,32 @@ int lc_node_call(lua_State *L)
     }
     bool ok = encode_arguments(L, s, 3);
     return start_call(L, s, &to, slot, callback, 1, ok);
+}
+
+/* node:call_json(method, arguments as JSON, timeout, deadline, meta, rarer options) -> the results as JSON, as they came;
+ * or a list of them, when there are bytes among them; or false: the arguments are no list in JSON. Waits. */
+int lc_node_call_json(lua_State *L)
+{
+    spec options = {luaL_checknumber(L, 4), luaL_checknumber(L, 5), 0};
+    target to = {.node = lc_check_node(L, 1), .options = &options, .as_json = true};
+    lc_state *s = to.node->state;
+    size_t size;
+    to.method = luaL_checklstring(L, 2, &to.method_len);
+    const char *text = luaL_checklstring(L, 3, &size);
+    to.has_meta = lua_istable(L, 6);
+    to.more = lua_istable(L, 7) ? 7 : 0;
+    if (to.more) to.about = push_about(L, to.more);
+    lc_handle slot = slot_for(L, s, 0);
+    s->out.len = s->out2.len = s->bytes.len = 0;
+    if (to.has_meta && !lc_encode_value(L, &s->codec, 6, &s->out2, NULL)) {
+        drop_slot(L, s, slot);
+        return lc_refuse(L, s, "meta");
+    }
+    if (!lc_text_add(&s->out, text, size)) {
+        drop_slot(L, s, slot);
+        return luaL_error(L, "not enough memory");
+    }
+    return start_call(L, s, &to, slot, 0, 1, true);
 }
 
 /* node:call_with(method, arguments ..., callback or nil) -> results */

@@ -70,6 +70,18 @@ static lc_work work_of_result(lua_State *L, lc_state *s, const clouds_event *eve
     return work;
 }
 
+/* -1: they are no JSON. */
+static int push_results(lua_State *L, lc_state *s, const clouds_event *event)
+{
+    const lc_slot *slot = lc_slot_find(s, event->user_data);
+    if (!slot || slot->id != event->id || !slot->as_json)
+        return lc_decode_values(L, &s->codec, event->data, event->data_len, lc_bytes_of(event));
+    if (event->bytes_len)
+        return lc_decode_value(L, &s->codec, event->data, event->data_len, lc_bytes_of(event)) ? 1 : -1;
+    push_text(L, event->data, event->data_len);
+    return 1;
+}
+
 static void on_result(lua_State *L, lc_state *s, const clouds_event *event)
 {
     lc_work work = work_of_result(L, s, event);
@@ -81,7 +93,7 @@ static void on_result(lua_State *L, lc_state *s, const clouds_event *event)
     if (event->code != 0) {
         count = push_failure(L, s, event);
     } else {
-        count = lc_decode_values(L, &s->codec, event->data, event->data_len, lc_bytes_of(event));
+        count = push_results(L, s, event);
         if (count < 0) count = push_broken(L, s);
     }
     lc_slot *slot = lc_slot_find(s, event->user_data);

@@ -52,6 +52,7 @@ typedef struct lc_slot {
     lc_handle scope; /* what was in force when the wait began; held */
     bool cancelable; /* of the module in Lua: ends when the caller of the request gives up */
     bool operation;  /* no call */
+    bool as_json;    /* the results are to be given as the text that they came as */
     uint8_t kept;    /* enum lc_kept: what is kept for this call, in the table `kept` */
     bool anchored;   /* that place has something. Also in a free slot, for a while: s->left_over says in how many */
 } lc_slot;
@@ -368,6 +369,7 @@ lc_node *lc_check_node(lua_State *L, int index);
 void lc_node_update_anchor(lua_State *L, lc_state *s, lc_node *node, int index);
 int lc_node_call(lua_State *L);
 int lc_node_call_with(lua_State *L);
+int lc_node_call_json(lua_State *L);
 
 /* channel.c */
 int lc_node_publish(lua_State *L);

@@ -78,8 +78,7 @@ static int closed(lua_State *L, lc_state *s)
     return 2;
 }
 
-/* The slot of an operation that is about to begin, which its event names; 0 where nothing may wait, and nothing must.
- */
+/* The slot of an operation that is about to begin, which its event names; 0 where nothing may wait, nor must. */
 static lc_handle slot_for(lua_State *L, lc_state *s, bool must, clouds_operation_options *options)
 {
     if (must || lc_slot_may_wait(L, s)) options->user_data = lc_slot_handle(s, lc_slot_new(L, s));
@@ -490,6 +489,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"attach", node_attach},
                                        {"call", lc_node_call},
                                        {"call_with", lc_node_call_with},
+                                       {"call_json", lc_node_call_json},
                                        {"bind", lc_node_bind},
                                        {NULL, NULL}};
     lc_add_type(L, s, "clouds.node", methods, node_collect);

@@ -102,7 +102,7 @@ static void unbind(lua_State *L, lc_state *s, lc_slot *slot)
     lc_node *node = slot->node;
     slot->ctx = NULL;
     slot->node = NULL;
-    slot->operation = false;
+    slot->operation = slot->as_json = false;
     if (!ctx) return;
     if (--node->calls == 0) lc_node_update_anchor(L, s, node, 0);
     ctx->waiting--;

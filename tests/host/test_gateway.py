@@ -26,6 +26,18 @@ class Calls(Gateway):
             self.assertEqual(json.loads(self.ask("POST", "/call/shop.echo", body, JSON)[1]), result, body)
         self.assertEqual(self.ask("POST", "/call/shop.nothing")[:2], (200, "[]\n"))  # no body, so no type either
 
+    def test_a_body_is_what_it_is_in_lua(self):
+        """Whether it goes on as it is or not."""
+        self.open("--allow", "shop.*")
+        for body, result in (("\n [ 1 , [ 2 ] ] ", [1, [2]]), ('["\\u20ac\\n\\ud83d\\ude00"]', ["\u20ac\n\U0001f600"]), (b'["\xff"]', ["\ufffd"]),
+                             ('[{"$bytes":[0,1]}]', [{"$bytes": [0, 1]}]), ('["$base64"]', ["$base64"]), ("[" * 200 + "]" * 200, None)):
+            status, text, _ = self.ask("POST", "/call/shop.echo", body, JSON)
+            self.assertEqual((status, json.loads(text)), (200, result if result else json.loads(body)), body)
+        problems = [json.loads(self.ask("POST", "/call/shop.echo", body, JSON)[1])["error"]["message"] for body in ("[1,2", "[01]", "[1]]")]
+        for problem in problems:
+            self.assertRegex(problem, "the body is no JSON: .* at byte [0-9]")
+        self.assertEqual(self.ask("POST", "/call/shop.echo", "[" * 10000, JSON)[0], 413)
+
     def test_curl_as_the_page_says_it(self):
         self.open("--allow", "shop.*")
         said = subprocess.run(["curl", "-s", "--json", "[1,2]", f"http://localhost:{self.port}/call/shop.add"],
