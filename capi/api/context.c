@@ -195,6 +195,7 @@ static void free_context(cl_context *context)
     cl_exporter_destroy(context->engine.exporter);
     context->engine.exporter = NULL;
     cl_loop_close(context->engine.loop);
+    context->engine.loop = NULL;
     if (context->engine.bus) context->engine.bus->ops->destroy(context->engine.bus);
     if (context->engine.core) cl_core_destroy(context->engine.core);
     cl_queue_free(&context->thread.queue); /* before the nodes, in which some of its records lie */

@@ -25,6 +25,18 @@ static int64_t port_micros(void *self)
     return cl_clock_micros();
 }
 
+static int64_t port_micros_of_turn(void *self)
+{
+    cl_context *context = self;
+    uint64_t turn = cl_loop_turn_now(context->engine.loop);
+    if (turn == 0) return cl_clock_micros(); /* code of the program ran since the one before */
+    if (turn != context->engine.measured_turn) {
+        context->engine.measured_turn = turn;
+        context->engine.measured = cl_clock_micros();
+    }
+    return context->engine.measured;
+}
+
 static int64_t port_wall(void *self)
 {
     struct timespec now;
@@ -130,6 +142,7 @@ void cl_engine_port(cl_context *context, cl_port *port)
                       .next_id = port_next_id,
                       .closed = port_closed,
                       .micros = port_micros,
+                      .micros_of_turn = port_micros_of_turn,
                       .wall = port_wall,
                       .span = port_span};
 }

@@ -77,6 +77,8 @@ typedef struct cl_engine {
     int signal_due; /* events were added in this turn */
     int unflushed;  /* inline: something may wait in an output buffer */
     int64_t turned; /* inline: when poll last let the loop turn */
+    uint64_t measured_turn;
+    int64_t measured; /* microseconds, in that turn of the loop */
     int finish_due; /* the last node of a closing context is gone: close the bus at the end of the turn */
     int bus_closing, bus_closed;
     int is_over; /* CLOUDS_EVENT_CONTEXT_CLOSED is given, after which nothing comes */

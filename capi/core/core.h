@@ -44,6 +44,9 @@ typedef struct cl_port {
     void (*closed)(void *self, void *tag);
     /* now, in microseconds, for what is measured. NULL: now is fine enough. */
     int64_t (*micros)(void *self);
+    /* The same, but one for all that happens in a turn of the loop, in which nothing is waited for. NULL: micros is
+     * cheap enough. */
+    int64_t (*micros_of_turn)(void *self);
     /* Nanoseconds since 1970. NULL: so many milliseconds as now says. */
     int64_t (*wall)(void *self);
     /* A span that is recorded has ended. May be NULL. */

@@ -26,6 +26,7 @@ struct cl_loop {
     cl_list_node resolved; /* cl_resolve_requests whose answer is there; under the lock of resolve.c */
     pid_t owner;           /* the process that made it */
     int running, closing;
+    uint64_t turns; /* what cl_loop_turn_now numbers */
     int64_t began; /* what cl_loop_together counts from; 0: it was not asked yet */
     int deferred; /* the next run must not wait */
     int changed;  /* a watcher was started that uv has not installed yet: its descriptor tells nothing so far */

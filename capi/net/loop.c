@@ -100,8 +100,14 @@ static void turn(cl_loop *loop)
 void cl_loop_turn(cl_loop *loop)
 {
     loop->running = 1;
+    loop->turns++;
     turn(loop);
     loop->running = 0;
+}
+
+uint64_t cl_loop_turn_now(const cl_loop *loop)
+{
+    return loop && loop->running ? loop->turns : 0;
 }
 
 static void clear_readable(cl_loop *loop)
@@ -114,6 +120,7 @@ static void clear_readable(cl_loop *loop)
 void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
 {
     loop->running = 1;
+    loop->turns++;
     turn(loop);
     if (loop->deferred || !cl_list_empty(&loop->dirty)) timeout_ms = 0;
     loop->deferred = loop->changed = 0;
@@ -122,6 +129,7 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms)
         uv_update_time(&loop->uv);
         uv_timer_start(&loop->limit, on_limit, (uint64_t)timeout_ms, 0);
     }
+    loop->turns++; /* it may wait now, before anything happens */
     uv_run(&loop->uv, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     if (timeout_ms > 0) uv_timer_stop(&loop->limit);
     turn(loop);

@@ -25,6 +25,10 @@ void cl_loop_run(cl_loop *loop, int64_t timeout_ms);
 /* The same as far as it needs nothing of the kernel but writing: what waits in memory is done, no callback runs. */
 void cl_loop_turn(cl_loop *loop);
 
+/* In a run: the number of its turn, in which nothing is waited for once anything has happened (so every timer that is
+ * due ends with cl_loop_end_wait). 0: none runs, or there is no loop any more (NULL). */
+uint64_t cl_loop_turn_now(const cl_loop *loop);
+
 /* Milliseconds of CLOCK_MONOTONIC, read afresh. The same in every process of a machine. */
 int64_t cl_loop_now(void);
 /* The same for a fraction of the cost, up to some milliseconds behind and never ahead. */

@@ -89,7 +89,7 @@ local clouds = {}
 ---@field resp_line? number Redis: longest line that is no payload. In bytes. Default: 65536.
 ---@field resp_buffered? number Redis: most bytes read and not yet understood. In bytes. Default: 16777216.
 ---@field admin? string Whose questions (clouds_node_ask) the nodes answer: "local" (over local: and inproc: those of every node, else nobody's), "on" (every node's) or "off". Default: local.
----@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them two looks at the clock. Default: false.
+---@field stats? boolean Calls and requests are counted and timed by method, for clouds_node_stats; it costs each of them a look at the clock or two. Default: false.
 ---@field trace? string Where spans of calls and requests go: "env" (what the variables of OpenTelemetry say: nowhere without OTEL_EXPORTER_OTLP_ENDPOINT), "otlp" (the same, and without it to this machine), http:// or https:// with the whole address of a collector, "file:PATH", or "off". Default: env.
 ---@field trace_ratio? number How many of the traces that begin here are recorded; those of callers are if they are there. Not given: as OTEL_TRACES_SAMPLER says, else all. Default: 1.
 ---@field trace_service? string service.name of the spans; empty: as OTEL_SERVICE_NAME says, else the name of the program.

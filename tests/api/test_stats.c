@@ -57,6 +57,57 @@ static void both_ends(void)
     clouds_context_destroy(service);
 }
 
+static double seconds_of(clouds_context *context, clouds_node *node)
+{
+    clouds_event e;
+    char data[4096] = "";
+    if (CHECK(ask(context, node, &e) == 0)) snprintf(data, sizeof data, "%.*s", (int)e.data_len, e.data);
+    const char *said = strstr(data, "\"seconds\":");
+    return CHECK(said != NULL) ? strtod(said + strlen("\"seconds\":"), NULL) : -1;
+}
+
+/* Both ends wait for nothing before the call, which is no part of it, and the server for a while before it answers. */
+static void what_is_waited_for_counts_and_nothing_before(void)
+{
+    enum { WAIT_MS = 50 };
+    const char *url = kit_url(kind);
+    clouds_context *service = open_context(url, "true"), *caller = open_context(url, "true");
+    clouds_node *server = kit_node(service, "server"), *client = kit_node(caller, "client");
+    clouds_event e;
+    CHECK_INT(kit_register(service, server, "slow"), 0);
+    for (double until = kit_now() + 4 * WAIT_MS / 1e3; kit_now() < until;) {
+        kit_next(service, &e, WAIT_MS / 1e3);
+        kit_next(caller, &e, WAIT_MS / 1e3);
+    }
+    double began = kit_now();
+    kit_call(client, "slow", "[]", NULL);
+    CHECK(kit_await(service, caller, CLOUDS_EVENT_REQUEST, &e) == 1);
+    uint64_t request = e.id;
+    double taken = kit_now();
+    while (kit_now() < taken + WAIT_MS / 1e3) kit_next(caller, &e, WAIT_MS / 1e3);
+    CHECK_INT(clouds_reply(service, request, "[1]", 3), 0);
+    CHECK(kit_await(caller, service, CLOUDS_EVENT_RESULT, &e) == 1 && e.code == 0);
+    double took = kit_now() - began, of_call = seconds_of(caller, client), of_request = seconds_of(service, server);
+    printf("# %.6f: the call %.6f, the request %.6f\n", took, of_call, of_request);
+    CHECK(of_request >= WAIT_MS / 1e3 && of_call >= WAIT_MS / 1e3);
+    CHECK(of_request <= took + 1e-3 && of_call <= took + 1e-3);
+    clouds_context_destroy(caller);
+    clouds_context_destroy(service);
+}
+
+static void one_that_is_open_when_all_ends(void)
+{
+    const char *url = kit_url(kind);
+    clouds_context *service = open_context(url, "true"), *caller = open_context(url, "true");
+    clouds_node *server = kit_node(service, "server"), *client = kit_node(caller, "client");
+    clouds_event e;
+    CHECK_INT(kit_register(service, server, "never"), 0);
+    kit_call(client, "never", "[]", NULL);
+    CHECK(kit_await(service, caller, CLOUDS_EVENT_REQUEST, &e) == 1);
+    clouds_context_destroy(service);
+    clouds_context_destroy(caller);
+}
+
 static void when_it_cannot_be_asked(void)
 {
     const char *url = kit_url(kind);
@@ -75,6 +126,8 @@ static void when_it_cannot_be_asked(void)
 static void all(void)
 {
     RUN(both_ends);
+    RUN(what_is_waited_for_counts_and_nothing_before);
+    RUN(one_that_is_open_when_all_ends);
     RUN(when_it_cannot_be_asked);
 }
 

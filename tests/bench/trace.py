@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""What tracing costs: calls a second from C to C over local:, with nothing recorded, one trace in a hundred, and all.
+"""What tracing and statistics cost: calls a second from C to C over local:, with nothing recorded, what is counted by method, one
+trace in a hundred, and all.
 
 Usage: trace.py [--build DIR] [--rounds N] [--seconds S] [--outstanding W]
 
 Spans go to a collector that takes everything and keeps nothing. The points take turns; each row is the median, and the median of the
-ratios to the round without tracing. `off` is the option trace=off, `ready` what a program has that says nothing of tracing.
+ratios to the round without tracing. `off` is the option trace=off, `ready` what a program has that says nothing of tracing, `stats` the
+option stats=true.
 """
 import argparse
 import http.server
@@ -40,7 +42,7 @@ def main():
     sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=sink.serve_forever, daemon=True).start()
     there = f"trace=http://127.0.0.1:{sink.server_address[1]}/v1/traces"
-    points = {"off": ["trace=off"], "ready": [], "1 in 100": [there, "trace_ratio=0.01"], "all": [there]}
+    points = {"off": ["trace=off"], "ready": [], "stats": ["trace=off", "stats=true"], "1 in 100": [there, "trace_ratio=0.01"], "all": [there]}
     bench = run.Bench(o.build, o.seconds, False, False)
     rates = {name: [] for name in points}
     try:

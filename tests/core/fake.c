@@ -278,21 +278,18 @@ int fake_open(fake *f, const cl_core_config *config)
     f->sent = calloc(FAKE_MAX, sizeof *f->sent);
     f->events = calloc(FAKE_MAX, sizeof *f->events);
     f->looks = calloc(FAKE_MAX, sizeof *f->looks);
-    f->port = (cl_port){f,
-                        port_now,
-                        port_now,
-                        port_random,
-                        port_arm,
-                        port_event,
-                        port_reserve,
-                        port_reserve,
-                        port_withdraw_request,
-                        port_forget_request,
-                        port_next_id,
-                        NULL,
-                        NULL,
-                        NULL,
-                        f->span};
+    f->port = (cl_port){.self = f,
+                        .now = port_now,
+                        .now_about = port_now,
+                        .random = port_random,
+                        .arm = port_arm,
+                        .event = port_event,
+                        .reserve = port_reserve,
+                        .reserve_request = port_reserve,
+                        .withdraw_request = port_withdraw_request,
+                        .forget_request = port_forget_request,
+                        .next_id = port_next_id,
+                        .span = f->span};
     f->bus.ops = &bus_ops;
     int code = cl_core_create(config, &f->port, &f->core);
     if (code == 0) cl_core_set_bus(f->core, &f->bus);
