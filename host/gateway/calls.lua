@@ -81,7 +81,7 @@ local function count_and_finish(gateway, method, ...)
   return finish(gateway, method, select("#", ...), ...)
 end
 
--- Arguments and results as JSON, of which nothing is made here: that would be a fifth of what a call costs.
+-- Arguments and results as JSON, of which nothing is made here: that would be a good part of what a call costs.
 -- nil: it is no JSON, or only what is made of it is.
 local function call_json(gateway, method, text, options)
   local rarer = (options.once or options.about) and options or nil
