@@ -128,7 +128,7 @@ int clouds_reply(clouds_context *handle, uint64_t request, const char *result, s
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     code = check_reply(context, (cl_str){result, result_len});
-    const cl_payload values = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
+    const cl_payload values = {cl_json_trim(cl_str_of(result, result_len)), CL_STR_NONE, CL_STR_NONE};
     code = answer_checked(context, request, code, CL_STR_NONE, &values);
     cl_guard_leave(context);
     return code;
@@ -151,7 +151,7 @@ int clouds_reply_payload(clouds_context *handle, uint64_t request, const clouds_
     code = cl_payload_read(result, &p);
     if (code == 0) {
         code = check_payload(context, &p);
-        const cl_payload values = {cl_str_of(p.json, p.json_len), cl_str_of(p.meta, p.meta_len),
+        const cl_payload values = {cl_json_trim(cl_str_of(p.json, p.json_len)), cl_str_of(p.meta, p.meta_len),
                                    cl_str_of(p.bytes, p.bytes_len)};
         code = answer_checked(context, request, code, CL_STR_NONE, &values);
     }
@@ -167,7 +167,7 @@ int clouds_fail(clouds_context *handle, uint64_t request, const char *error, siz
     if (code != 0) return code;
     cl_str words = {error, error_len}, values = {result, result_len};
     code = check_failure(context, words, values);
-    const cl_payload payload = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
+    const cl_payload payload = {cl_json_trim(cl_str_of(result, result_len)), CL_STR_NONE, CL_STR_NONE};
     code = answer_checked(context, request, code, words, &payload);
     cl_guard_leave(context);
     return code;
@@ -191,7 +191,7 @@ int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size
     cl_context *context;
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_command command = {.kind = CL_DO_ATTEMPT, .change = {.id = call, .text = cl_str_of(args, args_len)}};
+    cl_command command = {.kind = CL_DO_ATTEMPT, .change = {.id = call, .text = cl_json_trim(cl_str_of(args, args_len))}};
     code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && args)
         code = cl_check_json(&context->config.limits, command.change.text, '[', "the list of arguments");
@@ -212,7 +212,7 @@ int clouds_attempt_payload(clouds_context *handle, uint64_t call, const clouds_p
     if (code == 0) {
         const cl_command command = {.kind = CL_DO_ATTEMPT,
                                     .change = {.id = call,
-                                               .text = cl_str_of(p.json, p.json_len),
+                                               .text = cl_json_trim(cl_str_of(p.json, p.json_len)),
                                                .bytes = cl_str_of(p.bytes, p.bytes_len),
                                                .with_bytes = 1}};
         code = submit(context, CL_OPEN_ATTEMPT, &command);

@@ -210,7 +210,7 @@ static int call_method(clouds_node *handle, const char *method, size_t method_le
                         .node = node,
                         .call = {.user_data = o->user_data,
                                  .method = cl_str_of(method, method_len),
-                                 .args = cl_str_of(args, args_len),
+                                 .args = cl_json_trim(cl_str_of(args, args_len)),
                                  .server = CL_STR_NONE,
                                  .timeout = cl_at_most(o->timeout),
                                  .deadline = cl_at_most(o->deadline),

@@ -45,8 +45,7 @@ static int has_slot(const cl_offer *offer)
 
 /* ---- keys */
 
-/* The text of the argument that is the key; one that is left out is null. */
-static cl_str key_of(const cl_offer *offer, cl_str args)
+static cl_str argument_of(const cl_offer *offer, cl_str args)
 {
     cl_json j;
     cl_str value;
@@ -55,6 +54,18 @@ static cl_str key_of(const cl_offer *offer, cl_str args)
     for (uint32_t i = 1; cl_json_element(&j) == 1 && cl_json_value(&j, &value) == 0; i++)
         if (i == offer->spec.key_arg) return value;
     return CL_STR("null");
+}
+
+/* The argument that is the key, as JSON; one that is left out is null. Of a text without its escapes, which one language
+ * writes and another does not: then it is in `room`. */
+static cl_str key_of(const cl_offer *offer, cl_str args, cl_buf *room)
+{
+    cl_str value = argument_of(offer, args);
+    if (value.p[0] != '"' || !memchr(value.p, '\\', value.n)) return value;
+    int code = cl_buf_put_char(room, '"');
+    if (code == 0) code = cl_json_unquote(value, room);
+    if (code == 0) code = cl_buf_put_char(room, '"');
+    return code ? value : cl_str_of(room->data, room->len);
 }
 
 static cl_offer_key *create_key(cl_offer *offer, cl_str value)
@@ -366,10 +377,13 @@ void cl_offer_call(cl_offer *offer, const cl_envelope *e, int64_t now)
     cl_offer_key *key = NULL;
     int is_free = 1;
     if (offer->spec.key_arg) {
-        cl_str value = key_of(offer, e->args);
+        cl_buf room = {0};
+        cl_str value = key_of(offer, e->args, &room);
         key = cl_strmap_get(&offer->keys, value);
         is_free = key == NULL;
-        if (is_free && !(key = create_key(offer, value))) {
+        if (is_free) key = create_key(offer, value);
+        cl_buf_free(&room);
+        if (!key) {
             refuse_without_room(offer, e);
             return;
         }

@@ -578,7 +578,7 @@ typedef struct clouds_offer_options {
                             found, from 4 to 1000, by how long they take */
     uint32_t key_arg;    /* requests with equal JSON text of this argument run one at a time, in the order in which they
                             come, beside those of other keys; 1: the first argument; 0: none. One that is left out is
-                            null */
+                            null, and a string is what it says, however it is escaped */
     int32_t queue;       /* requests that may wait; 0: 1000; < 0: none */
     uint32_t reserved;   /* 0 */
     double queue_age;    /* seconds that a request waits at most; 0: 0.1 with `concurrency`, else no limit; < 0: no limit */

@@ -52,6 +52,9 @@ int cl_json_element(cl_json *j);
 /* 0 when nothing but white space is left. */
 int cl_json_end(cl_json *j);
 
+/* A text without the white space around it. */
+cl_str cl_json_trim(cl_str text);
+
 /* Is the whole text one valid value (`bracket` '[' or '{': of that kind; 0: any)? Bad UTF-8 is CLOUDS_EJSON here. */
 int cl_json_check(cl_str text, char bracket, cl_json_limits limits);
 

@@ -223,6 +223,20 @@ static void keys_are_in_order_and_beside_each_other(void)
     fake_end(&f);
 }
 
+static void a_key_is_what_a_text_says_however_it_is_written(void)
+{
+    fake f = {0};
+    start_server(&f, (cl_offer_spec){.key_arg = 1, .queue = 10});
+    uint64_t first = come(&f, "c.9", "[\"\u00e9A\"]", 0);
+    CHECK(first != 0);
+    CHECK_INT(come(&f, "c.9", "[\"\\u00e9\\u0041\"]", 0), 0); /* behind the first */
+    CHECK(come(&f, "c.9", "[\"\\\\u00e9A\"]", 0) != 0);
+    CHECK(come(&f, "c.9", "[\"\\\"\"]", 0) != 0);
+    answer(&f, first);
+    CHECK_INT(begun(&f), 4);
+    fake_end(&f);
+}
+
 static void a_key_with_a_concurrency(void)
 {
     fake f = {0};
@@ -410,6 +424,7 @@ int main(void)
     RUN(a_rate_for_each_caller);
     RUN(serial_runs_one_at_a_time_in_order);
     RUN(keys_are_in_order_and_beside_each_other);
+    RUN(a_key_is_what_a_text_says_however_it_is_written);
     RUN(a_key_with_a_concurrency);
     RUN(the_queue_has_an_end);
     RUN(without_a_queue);
