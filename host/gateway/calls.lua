@@ -71,7 +71,7 @@ local function finish(gateway, method, n, first, err, ...)
   elseif err.code == "CLOUDS_NO_SUCH_METHOD" or (err.code == "CLOUDS_NO_AVAILABLE_SERVER"
     and not gateway.known.names[method]) then
     return false, status.unknown_method(), 404
-  elseif err.code ~= "CLOUDS_NO_AVAILABLE_SERVER" then
+  elseif err.code ~= "CLOUDS_NO_AVAILABLE_SERVER" and err.code ~= "CLOUDS_TOO_BIG" then -- that one nobody has seen
     note_known(gateway, method)
   end
   return false, status.describe(err), status.of(err)
@@ -82,7 +82,7 @@ local function count_and_finish(gateway, method, ...)
 end
 
 -- Arguments and results as JSON, of which nothing is made here: that would be a good part of what a call costs.
--- nil: it is no JSON, or only what is made of it is.
+-- nil: it is no JSON, or only what is made of it is. Not for calls with a key, whose texts are compared.
 local function call_json(gateway, method, text, options)
   local rarer = (options.once or options.about) and options or nil
   local result, problem =
@@ -97,7 +97,8 @@ local function call(gateway, who, method, args, options)
   if #method > LONGEST_METHOD or not who_asks.may(gateway, who, "call", method) then
     return false, status.unknown_method(), 404
   elseif type(args) == "string" then
-    local ok, result, failed_status = call_json(gateway, method, args, options)
+    local ok, result, failed_status
+    if not options.once then ok, result, failed_status = call_json(gateway, method, args, options) end
     if ok ~= nil then return ok, result, failed_status end
     args = json.arguments(args)
   end

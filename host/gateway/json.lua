@@ -6,6 +6,7 @@ local status = require "clouds.gateway.status"
 local M = {}
 
 local BYTES = '"$base64"'
+local OPEN, CLOSE = ("[]"):byte(1, 2)
 
 --- The value of a text; nil and an error when it is none.
 function M.decode(text)
@@ -26,6 +27,8 @@ function M.arguments(body)
 end
 
 --- Whether a body can be the list of arguments as it is: it is one if it is JSON, and has no bytes in it.
-function M.is_list(body) return body:find("^%s*%[") ~= nil and not body:find(BYTES, 1, true) end
+function M.is_list(body)
+  return body:byte(1) == OPEN and body:byte(-1) == CLOSE and not body:find(BYTES, 1, true)
+end
 
 return M

@@ -22,6 +22,8 @@ SERVICES = """
     register("shop.nothing", function() end)
     register("shop.meta", function() return clouds.request().meta end)
     register("shop.bytes", function(value) return clouds.is_bytes(value), value end)
+    register("shop.some_bytes", function() return clouds.bytes("\\0\\255"), nil, clouds.bytes("") end)
+    server:register("shop.list", { args = { "list: integer[]" } }, function(list) return #list end)
     register("shop.fail", function(status) error { message = "sold out", code = "E_SOLD", status = status, left = 0 } end)
     register("shop.sleep", function(seconds)
         clouds.request().on_cancel(function() print("canceled") end)

@@ -33,10 +33,15 @@ class Calls(Gateway):
                              ('[{"$bytes":[0,1]}]', [{"$bytes": [0, 1]}]), ('["$base64"]', ["$base64"]), ("[" * 200 + "]" * 200, None)):
             status, text, _ = self.ask("POST", "/call/shop.echo", body, JSON)
             self.assertEqual((status, json.loads(text)), (200, result if result else json.loads(body)), body)
+        self.assertEqual(self.post("shop.some_bytes")[1], [{"$base64": "AP8="}, None, {"$base64": ""}])
+        for body in ("[[1,2]]", " [[1,2]]", "\n[[1,2]]\n", "[[1,2]] "):  # what looks at arguments begins with their bracket
+            self.assertEqual(self.ask("POST", "/call/shop.list", body, JSON)[:2], (200, "[2]\n"), body)
+            self.assertEqual(self.ask("POST", "/call/shop.list", body.replace("1", '"a"'), JSON)[0], 400, body)
         problems = [json.loads(self.ask("POST", "/call/shop.echo", body, JSON)[1])["error"]["message"] for body in ("[1,2", "[01]", "[1]]")]
         for problem in problems:
             self.assertRegex(problem, "the body is no JSON: .* at byte [0-9]")
-        self.assertEqual(self.ask("POST", "/call/shop.echo", "[" * 10000, JSON)[0], 413)
+        self.assertEqual(self.ask("POST", "/call/shop.nobody", "[" * 300 + "]" * 300, JSON)[0], 413)
+        self.assertEqual(self.ask("POST", "/call/shop.nobody", "[]", JSON)[0], 404)
 
     def test_curl_as_the_page_says_it(self):
         self.open("--allow", "shop.*")
