@@ -9,21 +9,26 @@ import sys
 import clouds
 
 
+def show(line):
+    sys.stdout.write(line + "\n")  # at once: both threads print
+    sys.stdout.flush()
+
+
 def chat(name, room, *address):
     with clouds.Client(*address, timeout=2) as client:
 
         @client.subscribe(f"chat.{room}.said", f"chat.{room}.joined")
         def heard(value, message):
             if message.missed:
-                print(f"* {message.missed} lines are missing", flush=True)
+                show(f"* {message.missed} lines are missing")
             joined = message.topic.endswith(".joined")
-            print(f"* {value['who']} joined" if joined else f"{value['who']}: {value['text']}", flush=True)
+            show(f"* {value['who']} joined" if joined else f"{value['who']}: {value['text']}")
 
         def ask(what, *words):
             try:
                 client.call(f"chat.{room}.{what}", name, *words)
             except clouds.Error as error:
-                print(f"* {error.message}", flush=True)
+                show(f"* {error.message}")
 
         client.ready()
         ask("join")
