@@ -115,11 +115,12 @@ static int check_failure(const cl_context *context, cl_str error, cl_str result)
     return code == 0 && result.n ? cl_check_json(&context->config.limits, result, '[', "the result") : code;
 }
 
-/* `code`: what was found of it. */
+/* `code`: what was found of it. Others look at the first byte of a text, or at the last: white space goes not along. */
 static int answer_checked(cl_context *context, uint64_t request, int code, cl_str error, const cl_payload *result)
 {
-    if (code == 0) return answer(context, request, cl_str_of(error.p, error.n), result);
-    return code == CLOUDS_ETOOBIG ? answer_too_big(context, request) : code;
+    if (code != 0) return code == CLOUDS_ETOOBIG ? answer_too_big(context, request) : code;
+    const cl_payload bare = {cl_json_trim(result->json), result->meta, result->bytes};
+    return answer(context, request, cl_json_trim(cl_str_of(error.p, error.n)), &bare);
 }
 
 int clouds_reply(clouds_context *handle, uint64_t request, const char *result, size_t result_len)
@@ -128,7 +129,7 @@ int clouds_reply(clouds_context *handle, uint64_t request, const char *result, s
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
     code = check_reply(context, (cl_str){result, result_len});
-    const cl_payload values = {cl_json_trim(cl_str_of(result, result_len)), CL_STR_NONE, CL_STR_NONE};
+    const cl_payload values = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
     code = answer_checked(context, request, code, CL_STR_NONE, &values);
     cl_guard_leave(context);
     return code;
@@ -151,7 +152,7 @@ int clouds_reply_payload(clouds_context *handle, uint64_t request, const clouds_
     code = cl_payload_read(result, &p);
     if (code == 0) {
         code = check_payload(context, &p);
-        const cl_payload values = {cl_json_trim(cl_str_of(p.json, p.json_len)), cl_str_of(p.meta, p.meta_len),
+        const cl_payload values = {cl_str_of(p.json, p.json_len), cl_str_of(p.meta, p.meta_len),
                                    cl_str_of(p.bytes, p.bytes_len)};
         code = answer_checked(context, request, code, CL_STR_NONE, &values);
     }
@@ -167,7 +168,7 @@ int clouds_fail(clouds_context *handle, uint64_t request, const char *error, siz
     if (code != 0) return code;
     cl_str words = {error, error_len}, values = {result, result_len};
     code = check_failure(context, words, values);
-    const cl_payload payload = {cl_json_trim(cl_str_of(result, result_len)), CL_STR_NONE, CL_STR_NONE};
+    const cl_payload payload = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
     code = answer_checked(context, request, code, words, &payload);
     cl_guard_leave(context);
     return code;

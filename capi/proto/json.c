@@ -434,16 +434,11 @@ static inline int is_row(cl_str text, cl_json_limits limits)
     return skip_row(text.p + 1, end, &count, &closed) == end && closed && count < limits.values;
 }
 
-static int is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 cl_str cl_json_trim(cl_str text)
 {
-    while (text.n && is_space(*text.p)) text.p++, text.n--;
-    while (text.n && is_space(text.p[text.n - 1])) text.n--;
-    return text;
+    const char *end = text.p + text.n, *p = skip_space(text.p, end);
+    while (end > p && skip_space(end - 1, end) == end) end--;
+    return cl_str_of(p, (size_t)(end - p));
 }
 
 int cl_json_check(cl_str text, char bracket, cl_json_limits limits)

@@ -31,6 +31,21 @@ static void values_and_errors(void)
     kit_close(&p);
 }
 
+static void white_space_goes_not_along(void)
+{
+    kit_pair p = kit_open(kind, server_mode, client_mode);
+    clouds_event e;
+    kit_call(p.client_node, "silent", "[]", NULL);
+    REQUIRE(kit_await(p.server, p.client, CLOUDS_EVENT_REQUEST, &e) == 1);
+    static const char error[] = "\n {\"message\":\"x\"}\t", result[] = " [7]\r\n";
+    CHECK_INT(clouds_fail(p.server, e.id, error, sizeof error - 1, result, sizeof result - 1), 0);
+    REQUIRE(kit_await(p.client, p.server, CLOUDS_EVENT_RESULT, &e) == 1);
+    CHECK_INT(e.code, CLOUDS_EAPP);
+    CHECK_STR(e.error, e.error_len, "{\"message\":\"x\"}");
+    CHECK_STR(e.data, e.data_len, "[7]");
+    kit_close(&p);
+}
+
 static void no_server(void)
 {
     kit_pair p = kit_open(kind, server_mode, client_mode);
@@ -532,6 +547,7 @@ static void all(void)
 {
     printf("# %s server %s, client %s\n", kind, server_mode, client_mode);
     RUN(values_and_errors);
+    RUN(white_space_goes_not_along);
     RUN(no_server);
     RUN(timeout_and_cancel);
     RUN(request_details);
