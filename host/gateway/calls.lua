@@ -82,9 +82,10 @@ local function count_and_finish(gateway, method, ...)
 end
 
 -- Arguments and results as JSON, of which nothing is made here: that would be a good part of what a call costs.
--- nil: it is no JSON, or only what is made of it is. Not for calls with a key, whose texts are compared.
+-- nil: not this text. It is no JSON, or only what is made of it is; or the call has a key, and texts are compared.
 local function call_json(gateway, method, text, options)
-  local rarer = (options.once or options.about) and options or nil
+  if options.once then return nil end
+  local rarer = options.about and options or nil
   local result, problem =
     gateway.client.core:call_json(method, text, options.timeout or 0, options.deadline or 0, options.meta, rarer)
   if result == false then return nil end
@@ -97,8 +98,7 @@ local function call(gateway, who, method, args, options)
   if #method > LONGEST_METHOD or not who_asks.may(gateway, who, "call", method) then
     return false, status.unknown_method(), 404
   elseif type(args) == "string" then
-    local ok, result, failed_status
-    if not options.once then ok, result, failed_status = call_json(gateway, method, args, options) end
+    local ok, result, failed_status = call_json(gateway, method, args, options)
     if ok ~= nil then return ok, result, failed_status end
     args = json.arguments(args)
   end

@@ -198,6 +198,13 @@ int lc_node_bind(lua_State *L)
     return 1;
 }
 
+/* Into s->out2. */
+static bool encode_meta(lua_State *L, lc_state *s, const target *to, int index)
+{
+    s->out2.len = 0;
+    return !to->has_meta || lc_encode_value(L, &s->codec, index, &s->out2, NULL);
+}
+
 static bool encode_arguments(lua_State *L, lc_state *s, int index)
 {
     s->out.len = 0;
@@ -235,8 +242,7 @@ int lc_node_call(lua_State *L)
     }
     if (!lua_isnil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
     lc_handle slot = slot_for(L, s, callback);
-    s->out2.len = 0;
-    if (to.has_meta && !lc_encode_value(L, &s->codec, 10, &s->out2, NULL)) {
+    if (!encode_meta(L, s, &to, 10)) {
         drop_slot(L, s, slot);
         return lc_refuse(L, s, "meta");
     }
@@ -258,11 +264,11 @@ int lc_node_call_json(lua_State *L)
     to.more = lua_istable(L, 7) ? 7 : 0;
     if (to.more) to.about = push_about(L, to.more);
     lc_handle slot = slot_for(L, s, 0);
-    s->out.len = s->out2.len = s->bytes.len = 0;
-    if (to.has_meta && !lc_encode_value(L, &s->codec, 6, &s->out2, NULL)) {
+    if (!encode_meta(L, s, &to, 6)) {
         drop_slot(L, s, slot);
         return lc_refuse(L, s, "meta");
     }
+    s->out.len = s->bytes.len = 0; /* behind what may run finalisers */
     if (!lc_text_add(&s->out, text, size)) {
         drop_slot(L, s, slot);
         return luaL_error(L, "not enough memory");
