@@ -197,6 +197,20 @@ local function reload_plan(self, done)
   end)
 end
 
+-- done(problem, groups) after a reload by the plan that there is. Of everything: the token of the admin endpoint is read
+-- again, too.
+local function reload_groups(self, again, done)
+  local groups, endpoint, wrong = groups_to_renew(self, again), nil, nil
+  if again.everything then
+    endpoint, wrong = self.endpoint:prepare(self.plan)
+    if not endpoint then return done(wrong, groups) end
+  end
+  renew_in_order(self, groups, function(problem)
+    if endpoint then endpoint[problem and "abort" or "commit"]() end
+    done(problem, groups)
+  end)
+end
+
 -- It has taken too long: what it waits for has failed. With that the next one may have begun.
 local function end_late(self)
   self.late = ("it took more than %g s"):format(self.plan.reload_timeout)
@@ -229,8 +243,7 @@ function App:reload_again()
     self:reload_again()
   end
   if again.everything and self.planner then return reload_plan(self, ended) end
-  local groups = groups_to_renew(self, again)
-  renew_in_order(self, groups, function(problem) ended(problem, groups) end)
+  reload_groups(self, again, ended)
 end
 
 ---- quiet ----

@@ -497,6 +497,26 @@ class Where(Admin):
         self.assertIn(f"the admin endpoint: cannot listen at 127.0.0.1:{port}: Address already in use", other.err.text())
         self.end()
 
+    def test_a_reload_reads_the_token_again(self):
+        """Also without a cluster.lua; one that is none fails the reload, and what was goes on."""
+        port, token, other = free_port(), self.token(), TOKEN[::-1]
+        self.begin("-w", "1", "--listen", "127.0.0.1:0", "--admin", f"127.0.0.1:{port}", "--admin-token-file", token, self.file("web.lua", WEB))
+        self.master.err.wait_for(" ready: ")
+
+        def status(text):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            return self.ask("GET", "/healthz", None, {"Authorization": f"Bearer {text}"}, connection)[0]
+        wait_until(lambda: status(TOKEN) == 200, "it answers")
+        self.token(other)
+        self.assertEqual(self.run_clouds("reload").returncode, 0)
+        wait_until(lambda: status(other) == 200, "the new one is taken")
+        self.assertEqual(status(TOKEN), 401)
+        self.token("short")
+        result = self.run_clouds("reload")
+        self.assertEqual((result.returncode, "22 or more" in result.stderr), (1, True), result.stderr)
+        self.assertEqual(status(other), 200)
+        self.end()
+
     def test_wrong_usage(self):
         script = self.file("web.lua", WEB)
         for words, said in ((["--admin", "127.0.0.1:7000"], "admin_token_file too, or unix:PATH"),
