@@ -1,4 +1,4 @@
-/* clouds_reply, clouds_fail, clouds_request_open, clouds_choose, clouds_attempt. */
+/* clouds_reply, clouds_fail, clouds_refuse, clouds_request_open, clouds_choose, clouds_attempt. */
 #include <stdint.h>
 #include <stdio.h>
 
@@ -170,6 +170,35 @@ int clouds_fail(clouds_context *handle, uint64_t request, const char *error, siz
     code = check_failure(context, words, values);
     const cl_payload payload = {cl_str_of(result, result_len), CL_STR_NONE, CL_STR_NONE};
     code = answer_checked(context, request, code, words, &payload);
+    cl_guard_leave(context);
+    return code;
+}
+
+/* Thread mode. What is over is refused as well: then its deadline is why. */
+static int enqueue_refusal(cl_context *context, const cl_command *command)
+{
+    uint64_t key = cl_open_key(CL_OPEN_REQUEST, command->id);
+    enum cl_wake whom = CL_WAKE_NONE;
+    pthread_mutex_lock(&context->inbox.lock);
+    const void *until = cl_idmap_get(&context->inbox.open, key);
+    int is_open = until && until != CL_OPEN_LEFT_OUT;
+    int code = is_open ? cl_queue_put(context, command, &whom) : CLOUDS_ESTALE;
+    if (code == 0) cl_open_leave_out(context, command->id);
+    pthread_mutex_unlock(&context->inbox.lock);
+    cl_queue_wake(context, whom);
+    return code;
+}
+
+int clouds_refuse(clouds_context *handle, uint64_t request, int why)
+{
+    cl_context *context;
+    int code = cl_guard_context(handle, &context);
+    if (code != 0) return code;
+    const cl_command command = {.kind = CL_DO_REFUSE, .refusal = {.id = request, .code = why}};
+    if (why != CLOUDS_EOVERLOAD && why != CLOUDS_EEXPIRED && why != CLOUDS_ENOMETHOD)
+        code = cl_error(CLOUDS_EINVAL, "expected CLOUDS_EOVERLOAD, CLOUDS_EEXPIRED or CLOUDS_ENOMETHOD, not %d", why);
+    else
+        code = with_text(context, context->threaded ? enqueue_refusal(context, &command) : cl_submit(context, &command));
     cl_guard_leave(context);
     return code;
 }

@@ -160,10 +160,10 @@ CL_RARE static int full(const cl_context *context, size_t waits)
                           "%zu bytes wait for the library's thread already (max_event_bytes)", waits);
 }
 
-/* The end of a subscription, of which there is one for each, makes room. */
+/* The end of a subscription and the refusal of a request, of which there is one for each, make room. */
 static int needs_room(const cl_command *command)
 {
-    return command->kind != CL_DO_UNSUBSCRIBE;
+    return command->kind != CL_DO_UNSUBSCRIBE && command->kind != CL_DO_REFUSE;
 }
 
 int cl_queue_put(cl_context *context, const cl_command *command, enum cl_wake *whom)

@@ -16,7 +16,7 @@ enum cl_command_kind {
     CL_DO_CALL,
     CL_DO_CANCEL, /* a call or an operation */
     CL_DO_ANSWER, /* a request */
-    CL_DO_EXPIRE, /* a request whose deadline passed before it was handed out */
+    CL_DO_REFUSE, /* a request that was not begun: its deadline passed before it was handed out, or the program says so */
     CL_DO_CHOOSE,
     CL_DO_ATTEMPT,
     CL_DO_SEND,
@@ -63,6 +63,10 @@ typedef struct cl_command {
             uint64_t id, user_data;
             cl_str error, result, meta, bytes;
         } answer;
+        struct {
+            uint64_t id, user_data;
+            int code;
+        } refusal;
         struct {
             uint64_t id, user_data;
             cl_str text;    /* choose: the server; attempt: the arguments; configure: a cl_config_change[] */

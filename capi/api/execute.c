@@ -149,10 +149,10 @@ static int with_node(cl_context *context, const cl_command *c)
 }
 
 /* That the core does not know it any more is nobody's fault: it was closed, or its timer was first. */
-static int do_expire(cl_context *context, uint64_t request)
+static int do_refuse(cl_context *context, uint64_t request, int code)
 {
     cl_deliver_forget(context, request);
-    return cl_core_expire(context->engine.core, request);
+    return cl_core_refuse(context->engine.core, request, code);
 }
 
 static int dispatch(cl_context *context, const cl_command *c)
@@ -164,8 +164,8 @@ static int dispatch(cl_context *context, const cl_command *c)
         return cl_core_unsubscribe(context->engine.core, c->id);
     case CL_DO_ANSWER:
         return do_answer(context, c);
-    case CL_DO_EXPIRE:
-        return do_expire(context, c->id);
+    case CL_DO_REFUSE:
+        return do_refuse(context, c->id, c->refusal.code);
     case CL_DO_CHOOSE:
         return cl_core_choose(context->engine.core, c->id, c->change.text);
     case CL_DO_ATTEMPT:

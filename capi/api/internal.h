@@ -232,12 +232,20 @@ static inline void *cl_open_until(int64_t deadline)
     return (void *)(uintptr_t)(deadline ? deadline : INTPTR_MAX);
 }
 
-/* A request that poll left out because its deadline had passed, until the core has heard of that: it was not begun. */
+/* A request that poll left out because its deadline had passed, or that the program refused, until the core has heard of
+ * that: it was not begun. */
 #define CL_OPEN_LEFT_OUT ((void *)(intptr_t)-1)
 
 static inline int cl_open_is_over(const void *until)
 {
     return (intptr_t)until != INTPTR_MAX && cl_loop_now_about() >= (intptr_t)until;
+}
+
+/* Thread mode, under the lock: its place in `open` says so to the core, whose timer may be before the command. */
+static inline void cl_open_leave_out(cl_context *context, uint64_t request)
+{
+    uint64_t key = cl_open_key(CL_OPEN_REQUEST, request);
+    if (cl_idmap_take(&context->inbox.open, key)) cl_idmap_put(&context->inbox.open, key, CL_OPEN_LEFT_OUT);
 }
 
 /* Under the lock: room for the completion of a call or an operation, and what cancel needs of it. 0 or CLOUDS_ENOMEM.

@@ -21,13 +21,6 @@ static clouds_event *record(const poll_target *to, size_t i)
     return (void *)((char *)to->records + i * to->size);
 }
 
-/* Its place in `open` says so to the core, whose timer may be before the command. */
-static void leave_out(cl_context *context, uint64_t request)
-{
-    uint64_t key = cl_open_key(CL_OPEN_REQUEST, request);
-    if (cl_idmap_take(&context->inbox.open, key)) cl_idmap_put(&context->inbox.open, key, CL_OPEN_LEFT_OUT);
-}
-
 /* 1 when nobody waits for the answer any more, and so it is not handed out. Its time in the queue counts: this process
  * may have been stopped, or busy. */
 static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
@@ -36,10 +29,10 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
     int64_t left = e->number - *now;
     e->time_left = left > 0 ? (double)left / 1000 : 0;
     if (left > 0) return 0;
-    const cl_command command = {.kind = CL_DO_EXPIRE, .id = e->id};
+    const cl_command command = {.kind = CL_DO_REFUSE, .refusal = {.id = e->id, .code = CLOUDS_EEXPIRED}};
     int code = cl_submit(context, &command);
     if (code != 0 && code != CLOUDS_ESTALE) return 0;
-    if (context->threaded) leave_out(context, e->id);
+    if (context->threaded) cl_open_leave_out(context, e->id);
     return 1;
 }
 

@@ -576,9 +576,10 @@ typedef struct clouds_offer_options {
     uint32_t flags;      /* enum clouds_offer_flags; others are CLOUDS_ENOTSUP */
     int32_t concurrency; /* requests that run (were handed out and are not answered) at a time; 0: no limit; -1: it is
                             found, from 4 to 1000, by how long they take */
-    uint32_t key_arg;    /* requests with equal JSON text of this argument run one at a time, in the order in which they
+    uint32_t key_arg;    /* requests with the same value of this argument run one at a time, in the order in which they
                             come, beside those of other keys; 1: the first argument; 0: none. One that is left out is
-                            null, and a string is what it says, however it is escaped */
+                            null; how a string is escaped or a number is written makes no difference, and the order of
+                            the members of an object does */
     int32_t queue;       /* requests that may wait; 0: 1000; < 0: none */
     uint32_t reserved;   /* 0 */
     double queue_age;    /* seconds that a request waits at most; 0: 0.1 with `concurrency`, else no limit; < 0: no limit */
@@ -780,6 +781,14 @@ CLOUDS_API int clouds_request_open(clouds_context *context, uint64_t request);
  * the last two, when there was no room for the answer now. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char *error, size_t error_len,
                            const char *result, size_t result_len);
+
+/* Refuses `request`, which was handed out and of which nothing has been done, instead of clouds_reply or clouds_fail. Its
+ * caller gets the error `code` with CLOUDS_OUTCOME_NOT_DONE, or asks another server, and an idempotency key is free
+ * again; after clouds_fail it would count as executed. `code`: CLOUDS_EOVERLOAD (there is no room for it),
+ * CLOUDS_EEXPIRED (its caller has given up, and it counts among the `expired_requests`) or CLOUDS_ENOMETHOD (nobody
+ * serves its method any more). Errors: CLOUDS_ESTALE (answered or closed), CLOUDS_EINVAL (another code), CLOUDS_EHANDLE,
+ * CLOUDS_ENOMEM (then it is open as before). Thread: by mode. Since 0.3. */
+CLOUDS_API int clouds_refuse(clouds_context *context, uint64_t request, int code);
 
 /* Answers CLOUDS_EVENT_FIND_SERVER, whose id is `question`: the call goes to `server`; `server_len` 0 means that
  * there is none, and the call ends with CLOUDS_ENOSERVER (or waits, if it has retries). Errors: CLOUDS_ESTALE

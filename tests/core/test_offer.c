@@ -237,6 +237,31 @@ static void a_key_is_what_a_text_says_however_it_is_written(void)
     fake_end(&f);
 }
 
+/* Each list is one key, each text of which is behind the first. */
+static void a_key_is_a_value_however_it_is_written(void)
+{
+    static const char *const same[][6] = {
+        {"[7]", "[7.0]", "[70e-1]", "[0.7E+1]", "[ 7 ]", NULL},
+        {"[0]", "[-0]", "[0.00]", "[0e5]", NULL},
+        {"[-1.5]", "[-15e-1]", "[-1.50]", NULL},
+        {"[9007199254740993]", "[9007199254740993.0]", NULL},
+        {"[9007199254740992]", NULL},
+        {"[1e300]", "[10e299]", NULL},
+        {"[100]", "[1e2]", NULL},
+        {"[{\"id\":7,\"b\":[ ]}]", "[{ \"id\" : 7.0, \"b\":[]}]", "[{\"\\u0069d\":7,\"b\":[]}]", NULL},
+        {"[\"7\"]", NULL},
+        {"[\" 7.0 \"]", NULL},
+        {"[true]", NULL},
+        {"[null]", "[]", NULL},
+    };
+    fake f = {0};
+    start_server(&f, (cl_offer_spec){.key_arg = 1, .queue = 100});
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        for (size_t k = 0; same[i][k]; k++)
+            if (!CHECK((come(&f, "c.9", same[i][k], 0) != 0) == (k == 0))) printf("# %s\n", same[i][k]);
+    fake_end(&f);
+}
+
 static void a_key_with_a_concurrency(void)
 {
     fake f = {0};
@@ -425,6 +450,7 @@ int main(void)
     RUN(serial_runs_one_at_a_time_in_order);
     RUN(keys_are_in_order_and_beside_each_other);
     RUN(a_key_is_what_a_text_says_however_it_is_written);
+    RUN(a_key_is_a_value_however_it_is_written);
     RUN(a_key_with_a_concurrency);
     RUN(the_queue_has_an_end);
     RUN(without_a_queue);

@@ -107,6 +107,23 @@ static void mending_mends(cl_str text)
     cl_buf_free(&twice);
 }
 
+/* A form that others have in common is one itself, and JSON but for what stood behind a backslash. */
+static void one_form_stays(cl_str text)
+{
+    cl_buf once = {0}, twice = {0};
+    if (cl_json_check(text, 0, wide) != 0) return;
+    HOLDS(cl_json_canonical(text, &once) == 0 && once.len > 0);
+    if (memchr(text.p, '\\', text.n)) {
+        cl_buf_free(&once);
+        return;
+    }
+    HOLDS(reference_is_json((const uint8_t *)once.data, once.len, wide.depth, wide.values));
+    HOLDS(cl_json_canonical(cl_buf_str(&once), &twice) == 0);
+    HOLDS(cl_str_eq(cl_buf_str(&once), cl_buf_str(&twice)));
+    cl_buf_free(&once);
+    cl_buf_free(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     cl_str text = {(const char *)data, size};
@@ -114,5 +131,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     walking_agrees(text);
     any_text_can_be_quoted(text);
     mending_mends(text);
+    one_form_stays(text);
     return 0;
 }

@@ -261,6 +261,12 @@ static void along(void)
     clouds_event event = next(CLOUDS_EVENT_RESULT);
     CHECK(event.flags == CLOUDS_FLAG_BYTES && is(event.bytes, event.bytes_len, "b"));
     CHECK(clouds_attempt_payload(context, event.id, what.here) == CLOUDS_ESTALE);
+    call("old", 0);
+    uint64_t unbegun = next(CLOUDS_EVENT_REQUEST).id;
+    CHECK(clouds_refuse(context, unbegun, CLOUDS_EOVERLOAD) == 0);
+    CHECK(clouds_refuse(context, unbegun, CLOUDS_EOVERLOAD) == CLOUDS_ESTALE);
+    event = next(CLOUDS_EVENT_RESULT);
+    CHECK(event.code == CLOUDS_EOVERLOAD && event.outcome == CLOUDS_OUTCOME_NOT_DONE);
     CHECK(clouds_bytes_mark("$bytes", 6) == 1);
     char trace[33];
     CHECK(clouds_trace_id("{}", 2, trace) == 0 && !*trace);

@@ -381,6 +381,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
         "clouds_reply_payload": (c_int, c_void_p, c_uint64, POINTER(clouds_payload),),
         "clouds_request_open": (c_int, c_void_p, c_uint64,),
         "clouds_fail": (c_int, c_void_p, c_uint64, c_char_p, c_size_t, c_char_p, c_size_t,),
+        "clouds_refuse": (c_int, c_void_p, c_uint64, c_int,),
         "clouds_choose": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_attempt": (c_int, c_void_p, c_uint64, c_char_p, c_size_t,),
         "clouds_attempt_payload": (c_int, c_void_p, c_uint64, POINTER(clouds_payload),),
