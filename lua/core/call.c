@@ -59,12 +59,14 @@ static int refused(lua_State *L, lc_state *s, const target *to, int callback)
     return failed(L, s, callback);
 }
 
-/* The library knows what time a call has that is made for a request of the same context; for one of another, this. */
+/* The library knows what time a call has that is made for a request of the same context; for one of another, this. One
+ * with an idempotency key that is still to be answered behind its deadline sets none. */
 static double deadline_of(const lc_request *parent, const lc_context *ctx, double deadline)
 {
     static const double least = 1e-3;
     if (!parent || parent->ctx == ctx || !parent->due) return deadline;
     double left = parent->due - lc_clock();
+    if (left <= 0 && clouds_request_open(parent->ctx->context, parent->id) == 1) return deadline;
     if (left < least) left = least;
     return deadline > 0 && deadline < left ? deadline : left;
 }

@@ -128,7 +128,14 @@ static void on_operation(lua_State *L, lc_state *s, lc_context *ctx, const cloud
     }
 }
 
-static void refuse(lc_context *ctx, uint64_t id, const char *error, size_t len)
+/* Nothing is done for it, and its caller may ask another server. */
+static void refuse(lc_context *ctx, uint64_t id, int code)
+{
+    ctx->dirty = true;
+    clouds_refuse(ctx->context, id, code);
+}
+
+static void fail(lc_context *ctx, uint64_t id, const char *error, size_t len)
 {
     ctx->dirty = true;
     clouds_fail(ctx->context, id, error, len, NULL, 0);
@@ -208,23 +215,20 @@ static bool is_late(const clouds_event *event)
 /* handler(arguments ...); nothing when it is refused. */
 static lc_work work_of_request(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event *event)
 {
-    static const char missing[] = "{\"message\":\"service handler not found\",\"code\":\"CLOUDS_NO_SUCH_METHOD\"}";
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
-    static const char late[] =
-        "{\"message\":\"the deadline passed before it was started\",\"code\":\"CLOUDS_EXPIRED\"}";
     lc_work work = {LC_TASK_REQUEST, 0, 0};
     if (is_late(event)) {
-        refuse(ctx, event->id, late, sizeof late - 1);
+        refuse(ctx, event->id, CLOUDS_EEXPIRED);
         return work;
     }
     if (!push_handler(L, s, event)) {
-        refuse(ctx, event->id, missing, sizeof missing - 1);
+        refuse(ctx, event->id, CLOUDS_ENOMETHOD);
         return work;
     }
     int count = lc_decode_values(L, &s->codec, event->data, event->data_len, lc_bytes_of(event));
     if (count < 0) {
         lua_pop(L, 1);
-        refuse(ctx, event->id, broken, sizeof broken - 1);
+        fail(ctx, event->id, broken, sizeof broken - 1);
         return work;
     }
     lc_request *request = lc_request_new(L, s, ctx, event);
@@ -425,8 +429,11 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
         if (event->id == 0) on_other(L, s, ctx, event);
         else on_operation(L, s, ctx, event);
         break;
-    case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_UNREGISTERED:
+        lc_methods_left(L, s, event->id);
+        on_operation(L, s, ctx, event);
+        break;
+    case CLOUDS_EVENT_REGISTERED:
     case CLOUDS_EVENT_SENT:
     case CLOUDS_EVENT_STATUS:
     case CLOUDS_EVENT_SUBSCRIBED:

@@ -119,6 +119,7 @@ struct lc_node {
     clouds_node *node; /* NULL: destroyed */
     int number;        /* its user_data, which events carry */
     int methods;       /* registered ones */
+    int leaving;       /* of these: how many are being unregistered */
     int failed;        /* of these: whose registration failed for good, which keep nothing running */
     bool listening;    /* it has listeners for messages */
     bool serving;      /* for one of these reasons: it keeps the loop running */
@@ -158,6 +159,7 @@ struct lc_state {
     int tasks_ref;   /* weak: coroutine -> its task */
     int kept_ref;    /* slot -> what is kept for its call */
     int methods_ref; /* node number -> method -> handler */
+    int leaving_ref; /* operation that unregisters -> { node, method } */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
     int on_cancel_ref; /* place of a request -> its handle, and the functions to call when its caller gives up */
@@ -370,6 +372,16 @@ void lc_node_update_anchor(lua_State *L, lc_state *s, lc_node *node, int index);
 int lc_node_call(lua_State *L);
 int lc_node_call_with(lua_State *L);
 int lc_node_call_json(lua_State *L);
+
+/* methods.c: the node is at index 1, the method at index 2, the handler at index 3. */
+/* It has a new table of methods, or (fresh false) none any more. */
+void lc_methods_set(lua_State *L, lc_state *s, const lc_node *node, bool fresh);
+void lc_methods_add(lua_State *L, lc_state *s, lc_node *node);
+void lc_methods_drop(lua_State *L, lc_state *s);
+/* It is being unregistered, and dropped when that has ended, unless it is registered anew before. */
+void lc_methods_leave(lua_State *L, lc_state *s, uint64_t operation);
+void lc_methods_left(lua_State *L, lc_state *s, uint64_t operation);
+int lc_methods_failed(lua_State *L);
 
 /* channel.c */
 int lc_node_publish(lua_State *L);

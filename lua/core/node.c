@@ -31,24 +31,6 @@ void lc_node_update_anchor(lua_State *L, lc_state *s, lc_node *node, int index)
     lua_pop(L, 1);
 }
 
-static void push_methods(lua_State *L, lc_state *s, const lc_node *node)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
-    lua_rawgeti(L, -1, node->number);
-    lua_remove(L, -2);
-}
-
-/* Gives it a new table of methods, or (fresh false) takes it away. */
-static void set_methods(lua_State *L, lc_state *s, const lc_node *node, bool fresh)
-{
-    lc_clear_handler_cache(L, s);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->methods_ref);
-    if (fresh) lua_newtable(L);
-    else lua_pushnil(L);
-    lua_rawseti(L, -2, node->number);
-    lua_pop(L, 1);
-}
-
 /* node(context, options) -> node, its number; or nil and an error */
 static int core_node(lua_State *L)
 {
@@ -66,7 +48,7 @@ static int core_node(lua_State *L)
     ctx->nodes++;
     luaL_getmetatable(L, "clouds.node");
     lua_setmetatable(L, -2);
-    set_methods(L, s, node, true);
+    lc_methods_set(L, s, node, true);
     lua_pushinteger(L, node->number);
     return 2;
 }
@@ -120,38 +102,6 @@ static int node_id(lua_State *L)
     if (!id) return 0;
     lua_pushstring(L, id);
     return 1;
-}
-
-static void set_handler(lua_State *L, lc_state *s, lc_node *node)
-{
-    lc_clear_handler_cache(L, s);
-    push_methods(L, s, node);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    if (lua_isnil(L, -1)) node->methods++;
-    lua_pop(L, 1);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, 3);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    lc_node_update_anchor(L, s, node, 1);
-}
-
-/* Of the method at index 2, if it has one. */
-static void drop_handler(lua_State *L, lc_state *s, lc_node *node)
-{
-    lc_clear_handler_cache(L, s);
-    push_methods(L, s, node);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    bool had = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    lua_pushvalue(L, 2);
-    lua_pushnil(L);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    if (had) node->methods--;
-    lc_node_update_anchor(L, s, node, 1);
 }
 
 clouds_operation_options lc_limit_at(lua_State *L, int index)
@@ -220,7 +170,7 @@ static int node_register(lua_State *L)
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_offer(node->node, method, len, limited ? &limits : NULL, &options, &operation);
     if (code != 0) return refused(L, s, slot, code);
-    set_handler(L, s, node);
+    lc_methods_add(L, s, node);
     return wait_operation(L, node, slot, operation);
 }
 
@@ -272,7 +222,8 @@ static int node_unregister(lua_State *L)
     clouds_operation_options options = lc_limit_at(L, 3);
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_unregister(node->node, method, len, &options, &operation);
-    if (code == 0 || code == CLOUDS_EINVAL) drop_handler(L, s, node); /* EINVAL: its registration had failed */
+    if (code == 0) lc_methods_leave(L, s, operation);
+    if (code == CLOUDS_EINVAL) lc_methods_drop(L, s); /* its registration had failed */
     if (code != 0) return refused(L, s, slot, code);
     return wait_operation(L, node, slot, operation);
 }
@@ -377,28 +328,6 @@ static int node_listen(lua_State *L)
     return 0;
 }
 
-/* node:failed(names): the keys are methods whose registration failed for good */
-static int node_failed(lua_State *L)
-{
-    lc_state *s = lc_state_of(L);
-    lc_node *node = lc_check_node(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    if (!node->node) return 0;
-    push_methods(L, s, node);
-    node->failed = 0;
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        lua_pop(L, 1);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, 3);
-        if (!lua_isnil(L, -1)) node->failed++;
-        lua_pop(L, 1);
-    }
-    lc_node_update_anchor(L, s, node, 1);
-    return 0;
-}
-
 /* node:close(drain) -> true, or nil and an error; the hook `event` is called with "exit" when it is done */
 static int node_close(lua_State *L)
 {
@@ -442,7 +371,7 @@ static void destroy(lua_State *L, lc_state *s, lc_node *node, int index)
     node->methods = 0;
     node->listening = false;
     lc_node_update_anchor(L, s, node, index);
-    set_methods(L, s, node, false);
+    lc_methods_set(L, s, node, false);
     clouds_node_destroy(handle);
     node->ctx->dirty = true;
     node->ctx->nodes--;
@@ -482,7 +411,7 @@ void lc_node_add(lua_State *L, lc_state *s)
                                        {"links", node_links},
                                        {"stats", node_stats},
                                        {"listen", node_listen},
-                                       {"failed", node_failed},
+                                       {"failed", lc_methods_failed},
                                        {"configure", node_configure},
                                        {"close", node_close},
                                        {"destroy", node_destroy},

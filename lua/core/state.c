@@ -116,6 +116,7 @@ lc_state *lc_state_create(lua_State *L)
     s->codec.bytes_mark = clouds_bytes_mark;
     s->kept_ref = new_table_ref(L);
     s->methods_ref = new_table_ref(L);
+    s->leaving_ref = new_table_ref(L);
     s->serving_ref = new_table_ref(L);
     s->hooks_ref = new_table_ref(L);
     s->error_ref = new_table_ref(L);

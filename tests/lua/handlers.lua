@@ -613,6 +613,88 @@ t.test("the handler that counts is the last that was registered", function()
   other:close(0)
 end)
 
+t.test("what was accepted before a method is unregistered is served by the handler that was there", function()
+  local served, answered, refused, tasks = 0, 0, {}, {}
+  assert(server:register("leaves", function(i)
+    served = served + 1
+    if served == 1 then
+      clouds.spawn(function()
+        server:unregister("leaves")
+      end)
+    end
+    return i
+  end))
+  for i = 1, 50 do
+    tasks[i] = function()
+      local value, err = client:call("leaves", { i }, { server = server.id })
+      answered = answered + (value == i and 1 or 0)
+      if err then
+        refused[err.outcome] = true
+      end
+    end
+  end
+  clouds.wait_all(tasks)
+  t.ok(answered >= 1 and answered == served, answered .. " of " .. served)
+  refused.NOT_DONE = nil
+  t.is(refused, {})
+end)
+
+t.test("registered anew while it is unregistered, with the same handler", function()
+  local function handler()
+    return "stays"
+  end
+  assert(server:register("anew", handler))
+  local task = clouds.spawn(function()
+    return server:unregister("anew")
+  end)
+  assert(server:register("anew", handler))
+  task:wait()
+  t.is(client:call("anew", {}, { server = server.id, timeout = 20 }), "stays")
+  assert(server:unregister("anew"))
+end)
+
+t.test("one that is late is not begun, and its key is free again", function()
+  local begun = 0
+  assert(server:register("busy", function()
+    local till = clouds.now() + 0.4
+    repeat until clouds.now() > till
+  end))
+  assert(server:register("order", function()
+    begun = begun + 1
+    return "done"
+  end))
+  client:call("busy", {})
+  client:call("order", {}) -- so that it is known where both go
+  begun = 0
+  local before = server:counters().expired_requests
+  local err
+  clouds.wait_all({
+    function()
+      client:call("busy", {}, { timeout = 20 })
+    end,
+    function()
+      err = select(2, client:call("order", {}, { deadline = 0.2, once = "o7" }))
+    end,
+  })
+  t.ok(err, "it was late")
+  t.is({ begun, server:counters().expired_requests - before }, { 0, 1 })
+  t.is({ client:call("order", {}, { once = "o7", timeout = 20 }), begun }, { "done", 1 })
+end)
+
+t.test("behind its deadline the handler of one with an idempotency key still calls others", function()
+  assert(server:register("put", function()
+    clouds.sleep(0.05)
+    return "put"
+  end))
+  assert(server:register("pay", function()
+    clouds.sleep(0.4)
+    return client:call("put", {}, { server = server.id })
+  end))
+  client:call("put", {})
+  t.ok(select(2, client:call("pay", {}, { deadline = 0.2, once = "pay 1", server = server.id })), "it was late")
+  t.is({ client:call("pay", {}, { once = "pay 1", timeout = 20, server = server.id }) }, { "put" })
+end)
+
 -- They run in the same coroutine, as long as none of them waits.
 t.test("requests and results that come together have nothing of each other", function()
   local steps, results, reported, count = {}, {}, {}, 80
