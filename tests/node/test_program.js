@@ -258,6 +258,42 @@ test('a request whose caller has given up while others were served is not starte
   await own.exitP();
 });
 
+test('a request that is late is not begun, and its key is free again', async () => {
+  const own = clouds.createServer();
+  let begun = 0;
+  await own.registerP('busy', () => {
+    for (const end = Date.now() + 400; Date.now() < end; );
+  });
+  await own.registerP('order', () => {
+    begun++;
+    return 'done';
+  });
+  await client.call('busy', [], { timeout: 20 });
+  await client.call('order', [], { timeout: 20 }); // so that it is known where both go
+  begun = 0;
+  const busy = client.call('busy', [], { timeout: 20 });
+  await assert.rejects(client.call('order', [], { deadline: 0.2, once: 'o7' }));
+  await busy;
+  await until(() => own.counters().expired_requests === 1, 'it has expired');
+  assert.strictEqual(begun, 0);
+  assert.strictEqual(await client.call('order', [], { once: 'o7', timeout: 20 }), 'done');
+  await own.exitP();
+});
+
+test('behind its deadline the handler of one with an idempotency key still calls others', async () => {
+  const own = clouds.createServer();
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  await own.registerP('put', () => pause(50).then(() => 'put'));
+  await own.registerP('pay', async function () {
+    await pause(400);
+    return client.call('put', [], { parent: this });
+  });
+  await client.call('put', [], { timeout: 20 });
+  await assert.rejects(client.call('pay', [], { deadline: 0.2, once: 'pay 1', server: own.id }));
+  assert.strictEqual(await client.call('pay', [], { once: 'pay 1', timeout: 20, server: own.id }), 'put');
+  await own.exitP();
+});
+
 test('a process that ends by process.exit or an exception leaves its callers an answer and no registration', async () => {
   for (const end of ['process.exit(3)', 'setTimeout(() => { throw new Error("end"); })']) {
     const child = program(`

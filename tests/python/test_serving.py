@@ -170,8 +170,12 @@ class Sync(PythonCase):
         server.register("block", lambda: release.wait(BOUND))
         server.ready()
         with self.assertLogs("clouds", "WARNING") as said:
-            callers = [threading.Thread(target=lambda: got.append(self.outcome("block", timeout=BOUND)))
-                       for _ in range(40)]
+            def call():
+                try:
+                    got.append(self.client.call("block", timeout=BOUND))
+                except clouds.Error as problem:
+                    got.append((type(problem), problem.outcome))
+            callers = [threading.Thread(target=call) for _ in range(40)]
             for caller in callers:
                 caller.start()
             wait_until(lambda: len(got) >= 20)
@@ -179,9 +183,60 @@ class Sync(PythonCase):
             release.set()
             for caller in callers:
                 caller.join(BOUND)
-        self.assertEqual(got.count("CLOUDS_OVERLOADED"), server.counters()["queue_refusals"])
+        counters = server.counters()
+        self.assertEqual(got.count((clouds.Overloaded, "NOT_DONE")), counters["queue_refusals"], got)
+        self.assertEqual(counters["refused_requests"], counters["queue_refusals"])
         self.assertEqual(len(said.output), 1, said.output)
         self.assertIn("handlers are too slow", said.output[0])
+
+    def test_a_key_is_free_again_when_there_was_no_room(self):
+        """Nothing was done for it: a repeat is served, and not answered with the refusal."""
+        server, release = self.node("Server", workers=1), threading.Event()
+        server._threads.handlers._limits = Limits(1, 1 << 20)
+        server.register("block", lambda: release.wait(BOUND))
+        server.register("order", lambda: "done")
+        server.ready()
+        callers = [threading.Thread(target=self.client.call, args=("block",), kwargs={"timeout": BOUND}) for _ in range(2)]
+        load = server._threads.handlers._load
+        for i, caller in enumerate(callers):
+            caller.start()
+            wait_until(lambda: (load.unfinished, len(load.waiting)) == (i + 1, i))
+        self.raises(clouds.Overloaded, "", self.client.call, "order", once="o7")
+        release.set()
+        for caller in callers:
+            caller.join(BOUND)
+        self.assertEqual(self.client.call("order", once="o7"), "done")
+
+    def test_behind_the_deadline_of_one_with_a_key_others_are_called(self):
+        server, other = self.node("Server"), self.node("Client")
+        server.register("put", lambda: time.sleep(0.05) or "put")
+
+        def pay():
+            time.sleep(0.4)
+            return other.call("put")
+        server.register("pay", pay)
+        server.ready()
+        other.call("put")
+        self.raises(clouds.Timeout, "", self.client.call, "pay", once="pay 1", deadline=0.2)
+        self.assertEqual(self.client.call("pay", once="pay 1", timeout=BOUND), "put")
+
+    def test_who_has_given_up_is_known_until_it_is_answered(self):
+        server, seen = self.node("Server", workers=4), []
+
+        def waits():
+            request = clouds.request()
+            wait_until(lambda: request.canceled)
+            seen.append(request)
+        server.register("waits", waits)
+        server.ready()
+
+        def three_have_run():
+            """On a slow machine one may have expired before it was begun."""
+            self.raises(clouds.Timeout, "", self.client.call, "waits", deadline=0.1)
+            return len(seen) >= 3
+        wait_until(three_have_run)
+        wait_until(lambda: not server._canceled._ids)
+        self.assertTrue(all(request.canceled for request in seen))
 
     def test_meta_and_notify(self):
         seen = []

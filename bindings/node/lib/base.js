@@ -12,6 +12,7 @@ require('./events');
 require('./bridge_channels');
 require('./bridge_told');
 require('./bridge_asking');
+require('./bridge_canceled');
 const calls = require('./call');
 const channels = require('./channels');
 const asking = require('./asking');
@@ -153,7 +154,7 @@ extend(Base.prototype, {
 
   // Only servers offer methods.
   _onRequest(request) {
-    request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+    request.refuse('CLOUDS_NO_SUCH_METHOD');
   },
 
   _onUp() {
@@ -308,7 +309,8 @@ extend(Base.prototype, {
       throw failure('CLOUDS_NOT_SUPPORTED', 'over a connection of the program no option changes');
     if (this._transport.closing) throw failure('CLOUDS_CLOSED', `${this.id} is closed`);
     this._transport.configure(list);
-    if (options.operationTimeout > 0) this._operationTimeout = options.operationTimeout;
+    const limit = options.operationTimeout || options.operation_timeout;
+    if (limit > 0) this._operationTimeout = Number(limit);
     return this;
   },
 

@@ -12,7 +12,7 @@ const { nextTick, setImmediate, setTimeout } = require('./clock');
 const { warnNow } = require('./log');
 
 const { CALL, REPLY, FAIL, SEND, PUBLISH, SUBSCRIBE, REGISTER, UNREGISTER } = addon.shape.orders;
-const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT, CALL_WITH } = addon.shape.orders;
+const { PAUSE, RESUME, STATUS, CANCEL, CHOOSE, ATTEMPT, REFUSE, CALL_WITH } = addon.shape.orders;
 const { CALL_ASK, CALL_NOTIFY, SEND_CONFIRM, TELL_SERVER } = addon.shape;
 // Kind, id (of a call first its parent's), timeout (then the code), deadline, retries, slot, flags, number of its bytes.
 const NUMBERS = addon.shape.ORDER_NUMBERS;
@@ -24,6 +24,7 @@ const MAX_DEFERRED = 64 << 20; // characters of such answers
 const LIMIT = codeOf('CLOUDS_LIMIT_REACHED'),
   STALE = codeOf('CLOUDS_STALE_ID'),
   CLOSED = codeOf('CLOUDS_CLOSED'),
+  EXPIRED = codeOf('CLOUDS_EXPIRED'),
   NO_MEMORY = codeOf('CLOUDS_OUT_OF_MEMORY');
 const UNSENDABLE = 'the answer could not be sent';
 
@@ -57,13 +58,6 @@ process.on('exit', () => {
 // Nodes that nothing refers to, have nothing outstanding and listen to nothing are closed when they are collected.
 const collected = new FinalizationRegistry((bridge) => bridge.close(0, () => {}));
 
-const MOST_CANCELED = 10000; // that are remembered
-
-// Its listeners may throw, which is theirs alone.
-function giveUp(controller) {
-  controller.abort(failure('CLOUDS_CANCELED', 'the caller has given up'));
-}
-
 class Bridge {
   constructor(owner, ofContext, ofNode) {
     this.owner = owner;
@@ -88,9 +82,9 @@ class Bridge {
     this.deferred = []; // answers, and what else has to reach the library, that found no room
     this.deferredSize = 0;
     this.lost = 0; // answers for which there was none either
-    this.expired = 0; // requests that were not started, for their callers had given up
+    this.expired = 0; // requests that were not started, and that the library had closed for their deadline meanwhile
     this.signals = new Map(); // requests whose handlers have asked for their signal
-    this.canceled = new Set(); // requests whose callers have given up, the latest
+    this.canceled = new Set(); // open requests whose callers have given up
     this.serving = null; // the request whose handler is running
     this.waitingClosers = []; // who left from within a handler, with its request
     try {
@@ -212,16 +206,14 @@ class Bridge {
   begin(request, args) {
     const node = this.owner || this.weak.deref();
     this.open++;
-    if (request.timeLeft() === 0) {
-      this.expired++;
-      request.reply(failure('CLOUDS_EXPIRED'), []);
-    } else if (node) node._onRequest(request, args);
-    else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+    if (request.timeLeft() === 0) request.refuse('CLOUDS_EXPIRED');
+    else if (node) node._onRequest(request, args);
+    else request.refuse('CLOUDS_NO_SUCH_METHOD');
   }
 
   answered(request) {
     this.open--;
-    if (request.giving) this.signals.delete(request.id);
+    this.forgetCanceled(request.id);
     if (this.waitingClosers.length) this.endWaitingClosers();
   }
 
@@ -233,21 +225,6 @@ class Bridge {
     const others = this.open > left.length;
     this.waitingClosers = others ? left : [];
     if (!others) left.forEach((each) => setImmediate(each.done, null, 0));
-  }
-
-  // ---- callers that give up
-
-  watch(request, controller) {
-    if (this.canceled.has(request)) giveUp(controller);
-    else this.signals.set(request, controller);
-  }
-
-  onCanceled(request) {
-    this.canceled.add(request);
-    if (this.canceled.size > MOST_CANCELED) this.canceled.delete(this.canceled.values().next().value);
-    const controller = this.signals.get(request);
-    this.signals.delete(request);
-    if (controller) giveUp(controller);
   }
 
   isOpen(request) {
@@ -269,6 +246,13 @@ class Bridge {
     const at = this.order(FAIL, request);
     this.orders[at + 6] = isLast ? 1 : 0;
     this.text += error + '\0' + (values || '') + '\0';
+  }
+
+  // Nothing has been done for it, and its caller is told so.
+  refuseRequest(request, name) {
+    if (this.closed) return;
+    this.order(REFUSE, request);
+    this.text += codeOf(name) + '\0';
   }
 
   send(receiver, value, done, seconds = 0) {
@@ -378,7 +362,7 @@ class Bridge {
       const again = { kind, id, text: texts[problems[i]], area: number ? areas[number - 1] : null };
       if (kind === CALL || kind === CALL_WITH || (kind >= SEND && kind <= STATUS)) this.orderFailed(kind, id, slot, code, words);
       else if (kind === ATTEMPT) this.attemptFailed(slot, id, code, words);
-      else if (code === STALE || code === CLOSED) continue;
+      else if (code === STALE || code === CLOSED) this.expired += kind === REFUSE && parseInt(again.text, 10) === EXPIRED ? 1 : 0;
       else if (kind !== REPLY && kind !== FAIL) this.defer(again);
       else if (!flags) this.replyFailed(again, code, words);
     }

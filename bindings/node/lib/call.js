@@ -112,11 +112,12 @@ function seconds(options, name) {
   return value;
 }
 
-// A call on behalf of a request has the time that is left for that.
+// A call on behalf of a request has the time that is left for that; none is set by one with an idempotency key that is
+// still to be answered behind its deadline.
 function deadlineOf(options) {
   const own = seconds(options, 'deadline');
   const left = options.parent ? options.parent.timeLeft() : null;
-  if (left === null) return own;
+  if (left === null || (left === 0 && options.parent.open())) return own;
   return Math.max(0.001, own === 0 ? left : Math.min(own, left));
 }
 

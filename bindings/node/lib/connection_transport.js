@@ -7,7 +7,7 @@ const Attempts = require('./attempts');
 const clock = require('./clock');
 const { encode } = require('./json');
 const { Request } = require('./request');
-const { failure, closed, received, codeOf } = require('./errors');
+const { failure, closed, received, codeOf, pack } = require('./errors');
 const { fault } = require('./faults');
 const { uncaught } = require('./util');
 const { within } = require('./timeouts');
@@ -310,6 +310,10 @@ class ConnectionTransport {
 
   fail(request, error, values) {
     this.answer(request, error, values || '[]');
+  }
+
+  refuseRequest(request, name) {
+    this.answer(request, pack(failure(name)), '[]');
   }
 
   // ---- messages, status, end

@@ -107,6 +107,13 @@ function complete(options, kind) {
   if (options === undefined || options === null) options = {};
   if (typeof options !== 'object') throw new TypeError('clouds: the options are an object, or a url as text');
   const all = Object.assign({}, options);
+  for (const name of Object.keys(DEFAULTS)) {
+    const other = snake(name);
+    if (other !== name && all[other] !== undefined) {
+      if (all[name] === undefined) all[name] = all[other];
+      delete all[other];
+    }
+  }
   const wanted = { server: ['heartbeat'], client: ['timeout', 'serverMaxAge'] }[kind] || [];
   for (const name of wanted) {
     if (!(all[name] > 0)) all[name] = DEFAULTS[name];

@@ -46,6 +46,13 @@ class Request {
     return !this.answered && this.transport.isOpen(this.id);
   }
 
+  /** Nothing has been done for it: its caller gets the error of that name, and may ask another server. */
+  refuse(name) {
+    if (!this.answered) this.transport.answered(this);
+    this.answered = true;
+    this.transport.refuseRequest(this.id, name);
+  }
+
   reply(error, values) {
     if (!this.answered) this.transport.answered(this);
     this.answered = true;

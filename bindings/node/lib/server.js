@@ -5,7 +5,6 @@ const { AsyncResource } = require('async_hooks');
 const { serving } = require('./trace');
 const Base = require('./base');
 const { Handler, ReturningHandler } = require('./request');
-const { failure } = require('./errors');
 const { bound, promised, extend, inherit } = require('./util');
 const { split, limitOf } = require('./timeouts');
 const { splitLimits } = require('./limits');
@@ -122,7 +121,7 @@ extend(Server.prototype, {
   _onRequest(request, args) {
     const handler = this._services.get(request.method);
     if (handler) new AsyncResource('CLOUDS_EVENT').runInAsyncScope(serving, undefined, request, serve, this, handler, request, args);
-    else request.reply(failure('CLOUDS_NO_SUCH_METHOD'), []);
+    else request.refuse('CLOUDS_NO_SUCH_METHOD');
   },
 });
 

@@ -43,7 +43,7 @@ enum { ADDON_ORDER_NUMBERS = 8 };
     X(REPLY, 1)                                                                                                        \
     X(FAIL, 2) X(SEND, 2) X(PUBLISH, 3) X(SUBSCRIBE, 2) X(REGISTER, 2) X(UNREGISTER, 1) X(PAUSE, 1) X(RESUME, 1)           \
     X(EXPLAIN, 1) X(LINKS, 0) X(STATS, 0) X(ASK, 3) X(STATUS, 0) X(CANCEL, 0) X(CHOOSE, 1) X(ATTEMPT, 1)               \
-    X(UNSUBSCRIBE, 0)                                                                                                  \
+    X(UNSUBSCRIBE, 0) X(REFUSE, 1)                                                                                     \
     X(CALL_WITH, 10)
 
 typedef struct addon_text {

@@ -201,6 +201,9 @@ static int execute(addon_bridge *bridge, const double *order, reader *r, uint64_
         return subscribe(bridge, order, r, id);
     case UNSUBSCRIBE:
         return clouds_unsubscribe(bridge->context, *id);
+    case REFUSE:
+        text = next(r); /* ends with NUL */
+        return clouds_refuse(bridge->context, *id, atoi(text.p));
     case REGISTER:
         return offer(bridge, &options, r, id);
     case UNREGISTER:

@@ -9,7 +9,6 @@ from clouds._library import lib
 from clouds._operations import RESULT
 from clouds._request import Request
 from clouds._values import decode, decode_along
-from clouds.errors import NoSuchMethod, Overloaded
 
 if TYPE_CHECKING:
     from clouds._node import NodeBase
@@ -51,10 +50,10 @@ def _request(node: "NodeBase", event: Event) -> None:
     entry = node._methods.get(event.method)
     request = Request(node, node._context, event)
     if entry is None:
-        request.fail(NoSuchMethod())
+        request._refuse(_abi.CLOUDS_ENOMETHOD)
     elif not node._serve(request, entry.handler, event):
         node._count("queue_refusals")
-        request._refuse(Overloaded())
+        request._refuse(_abi.CLOUDS_EOVERLOAD)
 
 
 def _canceled(node: "NodeBase", event: Event) -> None:

@@ -1,10 +1,9 @@
 """Requests: what a handler is asked, and how it is answered."""
-import collections
 import contextvars
 import ctypes
 import logging
 import time
-from typing import Any, Awaitable, Callable, Deque, Dict, Iterator, NamedTuple, Optional, Set
+from typing import Any, Awaitable, Callable, Dict, Iterator, NamedTuple, Optional
 
 from clouds import _abi
 from clouds._bytes import area_of
@@ -15,10 +14,10 @@ from clouds._library import lib
 from clouds._options import CallOptions
 from clouds._payload import reply_of
 from clouds._values import Values, decode_along, encode_list, members, with_bytes
-from clouds.errors import Expired, LimitReached, ServiceError, StaleId
+from clouds.errors import LimitReached, ServiceError, StaleId
 
 MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
-MOST_CANCELED = 10000  # ids that are remembered
+MOST_CANCELED = 100000  # ids that are remembered
 RECENT = 0.01  # seconds: whether a request that is younger has expired, the library has looked just now
 # After these codes a request is over: it was answered, or its caller got an error.
 _ENDED = (_abi.CLOUDS_ESTALE, _abi.CLOUDS_ETOOBIG, _abi.CLOUDS_ECLOSED, _abi.CLOUDS_EHANDLE)
@@ -106,13 +105,12 @@ def encode_result(result: Any) -> bytes:
 
 
 class Canceled:
-    """The ids of requests whose callers have given up, the latest; and what runs for the requests that can be stopped."""
+    """The ids of open requests whose callers have given up; and what runs for the requests that can be stopped."""
 
-    __slots__ = ("_ids", "_order", "_running")
+    __slots__ = ("_ids", "_running")
 
     def __init__(self) -> None:
-        self._ids: Set[int] = set()
-        self._order: Deque[int] = collections.deque()
+        self._ids: Dict[int, None] = {}  # in the order in which they came
         self._running: Dict[int, Any] = {}
 
     def __contains__(self, request: int) -> bool:
@@ -120,13 +118,17 @@ class Canceled:
 
     def add(self, request: int) -> None:
         """It is remembered, and the task that serves it is canceled."""
-        self._ids.add(request)
-        self._order.append(request)
-        if len(self._order) > MOST_CANCELED:
-            self._ids.discard(self._order.popleft())
+        self._ids[request] = None
+        if len(self._ids) > MOST_CANCELED:  # they were answered at that moment, which nobody says again
+            for oldest in list(self._ids)[:MOST_CANCELED // 2]:
+                self._ids.pop(oldest, None)
         task = self._running.get(request)
         if task is not None:
             task.cancel()
+
+    def ended(self, request: int) -> None:
+        """It is answered."""
+        self._ids.pop(request, None)
 
     def watch(self, request: int, task: Any) -> None:
         """This task, or future, serves it: canceled when the caller gives up."""
@@ -140,7 +142,7 @@ class Request:
     """A call that is being served: who asks, what for, and until when. ``clouds.request()`` gives it to a handler."""
 
     __slots__ = ("caller", "method", "id", "_owner", "_context", "_arrived", "_until", "_open", "_detached", "_meta",
-                 "__weakref__")
+                 "_was_canceled", "__weakref__")
 
     def __init__(self, owner: Any, context: Any, event: Event) -> None:
         #: The id of the calling node.
@@ -153,7 +155,7 @@ class Request:
         self._arrived = time.monotonic()
         # The same clock: whenever the process was stopped, nothing is taken for fresh.
         self._until = event.number / 1000 if event.number else None
-        self._open, self._detached = True, False
+        self._open, self._detached, self._was_canceled = True, False, False
         self._meta = event.meta
 
     @property
@@ -176,7 +178,7 @@ class Request:
     @property
     def canceled(self) -> bool:
         """Has its caller given up, or its deadline passed? Nobody waits for the answer then."""
-        return self.id in self._owner._canceled
+        return self._was_canceled or self.id in self._owner._canceled
 
     @property
     def open(self) -> bool:
@@ -222,18 +224,29 @@ class Request:
             raise
         if code < 0:
             self._open = code not in _ENDED
+        if not self._open and self.id in self._owner._canceled:
+            self._was_canceled = True
+            self._owner._canceled.ended(self.id)
+        if code < 0:
             raise self._owner._problem(code)
 
     def _over(self) -> bool:
-        """Has its caller given up? Then it is answered so, and counted."""
+        """Has its caller given up? Then nothing is done for it, and it is counted."""
         if not self.canceled and (time.monotonic() - self._arrived < RECENT or self.open):
             return False
-        if self._open:
-            self._owner._count("expired_requests")
-            self._refuse(Expired())
+        if self._open and not self._refuse(_abi.CLOUDS_EEXPIRED):
+            self._owner._count("expired_requests")  # the library had closed it, as it does one that is late
         return True
 
-    def _refuse(self, problem: BaseException) -> None:
+    def _refuse(self, code: int) -> bool:
+        """Nothing has been done for it: its caller gets that code, and may ask another server. False: it was over."""
+        try:
+            self._answer(lib.clouds_refuse, code)
+        except Error:
+            return False
+        return True
+
+    def _fail_soon(self, problem: BaseException) -> None:
         """Answers with an error, as soon as there is room for it. Whether the caller still waits is not known."""
         if not self._try_fail(problem, True):
             self._owner._finish_later(self._retry(lambda again: self._try_fail(problem, again)))
@@ -287,10 +300,10 @@ class Request:
 
     def _retry(self, attempt: Callable[[bool], bool]) -> Iterator[float]:
         """The seconds to wait before each attempt, which is told whether there may be another and says whether it is done."""
-        until, pause = self._until or time.monotonic() + MAX_REPLY_WAIT, 0.001
+        until, pause = time.monotonic() + MAX_REPLY_WAIT, 0.001
         while True:
             yield pause
-            if attempt(time.monotonic() < until):
+            if attempt(time.monotonic() < until if self._until is None else self.open):
                 return
             pause = min(2 * pause, 0.1)
 
@@ -298,7 +311,7 @@ class Request:
         """What the handler raised."""
         _log_failed(self, problem)
         if self._open:
-            self._refuse(problem)
+            self._fail_soon(problem)
 
     def __del__(self) -> None:
         if getattr(self, "_open", False):
@@ -363,6 +376,8 @@ def call_record(context: Any, options: CallOptions, text: bytes) -> Any:
         return options.record(serving.id, options.deadline, area, span)
     trace, deadline = span or serving._meta.encode(), options.deadline
     left = serving.time_left if serving._open else None
+    if left == 0 and serving.open:
+        left = None  # one with an idempotency key, which is still to be answered
     if left is not None:
         left = max(left, 0.001)  # 0 would be the default
         deadline = min(left, deadline) if deadline > 0 else left

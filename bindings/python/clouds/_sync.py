@@ -31,7 +31,7 @@ from clouds._status import Status
 from clouds._threads import SPARE, Limits, Pool, at_exit, check_real, cancel_at_exit, start
 from clouds._values import encode_list, with_bytes
 from clouds._worker import worker
-from clouds.errors import AfterFork, Overloaded
+from clouds.errors import AfterFork
 
 _Self = TypeVar("_Self", bound="Node")
 
@@ -247,7 +247,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             self._running += 0 if full else 1
         if full:
             self._count("queue_refusals")
-            request._refuse(Overloaded())
+            request._refuse(_abi.CLOUDS_EOVERLOAD)
             if isinstance(result, types.CoroutineType):
                 result.close()
             return
