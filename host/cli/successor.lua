@@ -48,6 +48,14 @@ local function problem_of_groups(state)
   end
 end
 
+-- Of the token of the admin endpoint, which the reload reads again; nil: nothing.
+local function problem_of_token(state, plan)
+  local path = state.endpoint.asked.admin_token_file or plan.admin_token_file
+  if not path then return nil end
+  local token, problem = require("clouds.cli.admin_access").read_token(path)
+  if not token then return "the admin endpoint: " .. problem end
+end
+
 -- The plan of the file as it is now, which the reload will follow.
 local function check_file(state)
   local log = {}
@@ -55,7 +63,7 @@ local function check_file(state)
   function log:own(text) io.stderr:write(text, "\n") end
   require("clouds.master.file").run(state.file.path, state.file.url, log, function(plan, problem, manager)
     if plan and plan.name ~= state.name then problem = ("the name is %s now, not %s"):format(plan.name, state.name) end
-    problem = problem or require("clouds.master.library").problem(plan)
+    problem = problem or require("clouds.master.library").problem(plan) or problem_of_token(state, plan)
     local function done()
       if problem then return refuse(problem) end
       agree()
@@ -69,6 +77,8 @@ local function check(text, words)
   problem = problem or problem_of_words(words) or problem_of_groups(state)
   if problem then return refuse(problem) end
   if state.file then return check_file(state) end
+  problem = problem_of_token(state, state.plan)
+  if problem then return refuse(problem) end
   agree()
 end
 

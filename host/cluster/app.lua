@@ -197,17 +197,15 @@ local function reload_plan(self, done)
   end)
 end
 
--- done(problem, groups) after a reload by the plan that there is. Of everything: the token of the admin endpoint is read
--- again, too.
+-- done(problem, groups) after a reload by the plan that there is. Of everything: the token of the admin endpoint is
+-- read again, too.
 local function reload_groups(self, again, done)
-  local groups, endpoint, wrong = groups_to_renew(self, again), nil, nil
-  if again.everything then
-    endpoint, wrong = self.endpoint:prepare(self.plan)
-    if not endpoint then return done(wrong, groups) end
-  end
-  renew_in_order(self, groups, function(problem)
-    if endpoint then endpoint[problem and "abort" or "commit"]() end
-    done(problem, groups)
+  local groups, endpoint, problem = groups_to_renew(self, again), nil, nil
+  if again.everything then endpoint, problem = self.endpoint:prepare(self.plan) end
+  if problem then return done(problem, groups) end
+  renew_in_order(self, groups, function(why)
+    if endpoint then endpoint[why and "abort" or "commit"]() end
+    done(why, groups)
   end)
 end
 
@@ -365,7 +363,11 @@ function App:stop(done, drain)
   for _, group in ipairs(self.groups) do
     close_listeners(self, group)
   end
-  if self.change then self.change:abort() end
+  if self.change then
+    self.change:abort()
+  elseif self.is_reloading then
+    for _, group in ipairs(self.groups) do group:roll_back("the application stops") end
+  end
   stop_groups(self, #self.groups, function() when_left(self, function()
     local code = self.code or (self.had_to_kill and host.exit.UNKNOWN or host.exit.OK)
     for _, waiting in ipairs(self.stop_dones) do waiting(code) end

@@ -27,9 +27,9 @@ local function is_well(app)
   return true
 end
 
---- It serves.
+--- It serves; a reload that a stop has ended says nothing of that.
 function M.ready(app)
-  tell("READY=1", status_of(app))
+  if app.state ~= "stopping" then tell("READY=1", status_of(app)) end
 end
 
 --- A reload begins; `ready` ends it, whether it has worked or not.

@@ -71,7 +71,8 @@ local function finish(gateway, method, n, first, err, ...)
   elseif err.code == "CLOUDS_NO_SUCH_METHOD" or (err.code == "CLOUDS_NO_AVAILABLE_SERVER"
     and not gateway.known.names[method]) then
     return false, status.unknown_method(), 404
-  elseif err.code ~= "CLOUDS_NO_AVAILABLE_SERVER" and err.code ~= "CLOUDS_TOO_BIG" then -- that one nobody has seen
+  elseif err.code ~= "CLOUDS_NO_AVAILABLE_SERVER" and not (err.code == "CLOUDS_TOO_BIG"
+    and err.outcome == "NOT_DONE") then -- such a call nobody has seen
     note_known(gateway, method)
   end
   return false, status.describe(err), status.of(err)

@@ -363,6 +363,22 @@ class Refused(Upgrade):
         self.assertIn("/2", self.ask())
         self.ends()
 
+    def test_a_token_that_cannot_be_read(self):
+        """The reload would fail for it, when the new program runs already: it is looked at before."""
+        path = self.file("token", "0123456789abcdef0123456789abcdef\n")
+        os.chmod(path, 0o600)
+        self.begin(workers=1, options=("--admin", "unix:" + os.path.join(self.folder, "admin.sock"), "--admin-token-file", path))
+        before, running = {row["pid"] for row in self.workers()}, self.running()
+        os.chmod(path, 0o644)
+        self.upgrade(code=1, text="the admin endpoint: ")
+        os.unlink(path)
+        self.upgrade(code=1, text=f"{path}: No such file or directory")
+        self.assert_unchanged(before, running)
+        self.file("token", "0123456789abcdef0123456789abcdef\n")
+        os.chmod(path, 0o600)
+        self.upgrade(text="web generation 2")
+        self.ends()
+
     def test_a_file_that_is_broken(self):
         self.file("web.lua", WEB)
         text = 'require("clouds.cluster").master { name = "%s" }:register("127.0.0.1:0", "web.lua", { workers = 1%s })'
