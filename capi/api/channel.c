@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "proto/topic.h"
 
-enum { QUEUE = CLOUDS_SUBSCRIBE_QUEUE, QUEUE_BYTES = 8 * 1024 * 1024, QUEUE_MOST = 1 << 24 };
+enum { QUEUE = CLOUDS_SUBSCRIBE_QUEUE, QUEUE_BYTES = CLOUDS_SUBSCRIBE_BYTES, QUEUE_MOST = 1 << 24 };
 
 static int check_open(const cl_api_node *node)
 {

@@ -8,7 +8,6 @@ local trace = require("clouds.trace")
 local Node = node.Node
 local M = {}
 
-local DEFAULT_QUEUE = core.QUEUE
 local OF_PUBLISH = { "confirm", "meta", "timeout" }
 local OF_SUBSCRIBE = { "all", "group", "queue", "queue_bytes", "keep_oldest", "timeout" }
 
@@ -61,30 +60,95 @@ function Subscription:close()
   return self.node.core:unsubscribe(self.id)
 end
 
--- What a watch gives is used later, in no span of the message.
 local function run(self, value, message)
-  if self.is_watch then
-    return scheduler.protected(self.fn, value, message)
-  end
   return trace.consume(self.node, message, scheduler.protected, self.fn, value, message)
 end
 
--- A message, in a coroutine of its own. So many may be at work at a time; what comes then is dropped, and told with the
--- next one.
-local function take(self, value, message)
-  if self.handled >= self.queue then
-    self.dropped = self.dropped + 1 + message.missed
+---- what waits ----
+
+local Waiting = {}
+Waiting.__index = Waiting
+
+local function new_waiting(options)
+  return setmetatable({
+    list = {},
+    first = 1,
+    last = 0,
+    bytes = 0,
+    missed = 0, -- before the next one that is put
+    most = options.queue or core.QUEUE,
+    most_bytes = options.queue_bytes or core.QUEUE_BYTES,
+    keep_oldest = options.keep_oldest,
+  }, Waiting)
+end
+
+local function add_missed(message, missed)
+  if missed > 0 then
+    message.missed, message.lagged = message.missed + missed, true
+  end
+end
+
+function Waiting:is_empty()
+  return self.first > self.last
+end
+
+--- Value and message of the oldest.
+function Waiting:take()
+  local entry = self.list[self.first]
+  self.list[self.first] = nil
+  self.first = self.first + 1
+  self.bytes = self.bytes - entry.size
+  return entry.value, entry.message
+end
+
+local function has_room(self, size)
+  return self.last - self.first + 1 < self.most and self.bytes + size <= self.most_bytes
+end
+
+local function drop_oldest(self)
+  local _, message = self:take()
+  local behind = self.list[self.first]
+  if behind then
+    add_missed(behind.message, 1 + message.missed)
+  else
+    self.missed = self.missed + 1 + message.missed
+  end
+end
+
+--- What does not fit is dropped: the oldest, or with keep_oldest this one. The one behind tells of it.
+function Waiting:put(value, message, size)
+  if size > self.most_bytes or (self.keep_oldest and not has_room(self, size)) then
+    self.missed = self.missed + 1 + message.missed
     return
   end
-  if self.dropped > 0 then
-    message.missed, message.lagged = message.missed + self.dropped, true
-    self.dropped = 0
+  while not has_room(self, size) do
+    drop_oldest(self)
   end
-  self.handled = self.handled + 1
-  local ok, problem, traceback = run(self, value, message)
-  self.handled = self.handled - 1
-  if not ok then
-    scheduler.report(problem, traceback, "subscription")
+  add_missed(message, self.missed)
+  self.missed = 0
+  self.last = self.last + 1
+  self.list[self.last] = { value = value, message = message, size = size }
+  self.bytes = self.bytes + size
+end
+
+-- In a coroutine of its own, which goes on with what waits. So many functions may be at work at a time.
+local function work(self)
+  self.working = self.working + 1
+  while not (self.closed or self.waiting:is_empty()) do
+    local ok, problem, traceback = run(self, self.waiting:take())
+    if not ok then
+      scheduler.report(problem, traceback, "subscription")
+    end
+  end
+  self.working = self.working - 1
+end
+
+local function take(self, value, message, size)
+  self.waiting:put(value, message, size)
+  if self.is_watch then
+    self.fn()
+  elseif self.working < self.waiting.most then
+    work(self)
   end
 end
 
@@ -130,9 +194,8 @@ local function subscribe(self, topics, fn, options, level, is_watch)
     fn = fn,
     is_watch = is_watch,
     topics = { unpack(list) },
-    queue = options.queue or DEFAULT_QUEUE,
-    handled = 0,
-    dropped = 0,
+    waiting = new_waiting(options),
+    working = 0,
   }, Subscription)
   self.subscriptions[id] = subscription
   node.update_listening(self)
@@ -168,24 +231,10 @@ local function wake(self)
   end
 end
 
-local function put(self, value, message)
-  local list = self.list
-  list[self.last + 1] = { value, message }
-  self.last = self.last + 1
-  if self.last - self.first + 1 > self.queue then
-    local oldest = list[self.first]
-    list[self.first] = nil
-    self.first = self.first + 1
-    local next_one = list[self.first][2]
-    next_one.missed, next_one.lagged = next_one.missed + 1 + oldest[2].missed, true
-  end
-  wake(self)
-end
-
 --- The next value and its message, for which it waits; nil when it is closed.
 function Watch:__call()
   local state = self.state
-  while state.first > state.last do
+  while state.list:is_empty() do
     if state.subscription.closed then
       return nil
     elseif state.waiting then
@@ -195,10 +244,7 @@ function Watch:__call()
     state.waiting = core.slot()
     core.wait(state.waiting)
   end
-  local entry = state.list[state.first]
-  state.list[state.first] = nil
-  state.first = state.first + 1
-  return entry[1], entry[2]
+  return state.list:take()
 end
 
 --- Ends it. So does the loss of the last reference, some time later.
@@ -209,14 +255,14 @@ end
 --- for value, message in node:watch(topics, options) do ... end
 function Node:watch(topics, options)
   settings.check_names(options or {}, OF_SUBSCRIBE, 2)
-  local state = { list = {}, first = 1, last = 0, queue = options and options.queue or DEFAULT_QUEUE }
-  local subscription, problem = subscribe(self, topics, function(value, message)
-    put(state, value, message)
+  local state = { list = nil }
+  local subscription, problem = subscribe(self, topics, function()
+    wake(state)
   end, options, 2, true)
   if not subscription then
     return nil, problem
   end
-  state.subscription = subscription
+  state.subscription, state.list = subscription, subscription.waiting
   subscription.ended = function()
     wake(state)
   end
@@ -231,12 +277,12 @@ end
 
 ---- events ----
 
-function M.published(self, id, value, topic, from, missed, lagged, sequence, meta)
+function M.published(self, id, value, topic, from, missed, lagged, sequence, meta, size)
   local subscription = self.subscriptions[id]
   if subscription then
     local message =
       { topic = topic, from = from, missed = missed, lagged = lagged, sequence = sequence, meta = meta }
-    take(subscription, value, message)
+    take(subscription, value, message, size)
   end
 end
 

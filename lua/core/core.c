@@ -165,6 +165,8 @@ static void add_values(lua_State *L, lc_state *s)
 {
     lua_pushstring(L, clouds_version());
     lua_setfield(L, -2, "version");
+    lua_pushinteger(L, CLOUDS_SUBSCRIBE_BYTES);
+    lua_setfield(L, -2, "QUEUE_BYTES");
     lua_pushinteger(L, CLOUDS_SUBSCRIBE_QUEUE);
     lua_setfield(L, -2, "QUEUE");
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);

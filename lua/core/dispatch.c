@@ -298,6 +298,7 @@ static void push_published(lua_State *L, lc_state *s, const clouds_event *event)
     lua_pushnumber(L, (lua_Number)event->sequence);
     if (event->meta_len == 0 || !lc_decode_value(L, &s->codec, event->meta, event->meta_len, (lc_area){0}))
         lua_pushnil(L);
+    lua_pushnumber(L, (lua_Number)(event->data_len + event->bytes_len + event->meta_len + event->method_len));
 }
 
 /* What another node wants of this one. */

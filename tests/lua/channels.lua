@@ -180,6 +180,63 @@ t.test("what is not handled in time is told", function()
   close(here, there)
 end)
 
+-- So many functions are at work, so many messages wait; then the oldest of these is dropped, or with keep_oldest
+-- what comes.
+t.test("what waits for functions that are slow is the newest, or the oldest", function()
+  for _, case in ipairs({
+    { { queue = 2 }, { { 1, 0 }, { 2, 0 }, { 5, 2 }, { 6, 0 }, { 7, 0 } } },
+    { { queue = 2, keep_oldest = true }, { { 1, 0 }, { 2, 0 }, { 3, 0 }, { 4, 0 }, { 7, 2 } } },
+    { { queue_bytes = 2500, queue = 2 }, { { 1, 0 }, { 2, 0 }, { 5, 2 }, { 6, 0 }, { 7, 0 } } },
+  }) do
+    local here, there = pair()
+    local got, open = {}, false
+    local subscription = assert(here:subscribe("slow", function(value, message)
+      while not open do
+        clouds.sleep(0.005)
+      end
+      got[#got + 1] = { value[1], message.missed }
+      t.is(message.lagged, message.missed > 0)
+    end, case[1]))
+    local function publish(i)
+      local before = here:counters().delivered
+      assert(there:publish("slow", { i, ("x"):rep(1000) }))
+      t.eventually(function()
+        return here:counters().delivered > before
+      end)
+      clouds.sleep(0.005)
+    end
+    for i = 1, 6 do
+      publish(i)
+    end
+    open = true
+    t.eventually(function()
+      return #got == 4
+    end)
+    publish(7)
+    t.eventually(function()
+      return #got == 5
+    end)
+    table.sort(got, function(a, b) -- several are at work at a time
+      return a[1] < b[1]
+    end)
+    t.is(got, case[2])
+    subscription:close()
+    close(here, there)
+  end
+end)
+
+t.test("what is larger than all that may wait is dropped, and told", function()
+  local here, there = pair()
+  local watch = assert(here:watch("large", { queue_bytes = 1000 }))
+  for _, value in ipairs({ ("x"):rep(2000), "small" }) do
+    assert(there:publish("large", value))
+  end
+  local value, message = watch()
+  t.is({ value, message.missed, message.lagged }, { "small", 1, true })
+  watch:close()
+  close(here, there)
+end)
+
 t.test("an end of the node ends it", function()
   local here, there = pair()
   local watch = assert(here:watch("w"))

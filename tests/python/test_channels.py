@@ -99,7 +99,7 @@ class Channels(PythonCase):
             self.assertIsNone(watch.get(timeout=0))
             for i in range(5):
                 there.publish("w", i)
-            wait_until(lambda: len(watch._events) == 3 and watch._events[-1][0].data == "4")
+            wait_until(lambda: len(watch._waiting) == 3 and watch._waiting._events[-1][0].data == "4")
             first = watch.get()
             self.assertEqual((first.value, first.missed, first.lagged), (2, 2, True))
             self.assertEqual([watch.get().missed, watch.get().missed], [0, 0])
@@ -107,6 +107,54 @@ class Channels(PythonCase):
             closer.start()
             self.assertEqual(list(watch), [])
             closer.join()
+
+    def slow(self, **options):
+        """What a function gets that is at work with the first of six, and is told of a seventh later; and what is missing."""
+        here, there = self.pair()
+        got, release = [], threading.Event()
+
+        def handler(value, message):
+            release.wait(BOUND)
+            got.append((value[0], message.missed))
+            self.assertEqual(message.lagged, message.missed > 0)
+        subscription = here.subscribe("slow", handler=handler, **options)
+        here.ready(BOUND)
+
+        def publish(i):
+            before = here.counters()["delivered"]
+            there.publish("slow", [i, "x" * 1000])
+            wait_until(lambda: here.counters()["delivered"] > before)
+            wait_until(lambda: subscription._seen == i)
+        put, subscription._seen = subscription._put, 0
+
+        def counted(event):
+            put(event)
+            subscription._seen += 1
+        subscription._put = counted
+        for i in range(1, 7):
+            publish(i)
+            if i == 1:
+                wait_until(lambda: not len(subscription._waiting))  # it is at work
+        release.set()
+        wait_until(lambda: not subscription._turns)
+        publish(7)
+        wait_until(lambda: got[-1][0] == 7)
+        subscription.close()
+        return got
+
+    def test_what_waits_is_the_newest_or_the_oldest(self):
+        self.assertEqual(self.slow(queue=2), [(1, 0), (5, 3), (6, 0), (7, 0)])
+        self.assertEqual(self.slow(queue=2, keep_oldest=True), [(1, 0), (2, 0), (3, 0), (7, 3)])
+        self.assertEqual(self.slow(queue_bytes=2500), [(1, 0), (5, 3), (6, 0), (7, 0)])
+
+    def test_a_watch_has_a_limit_in_bytes(self):
+        here, there = self.pair()
+        with here.watch("large", queue_bytes=1000) as watch:
+            here.ready(BOUND)
+            there.publish("large", "x" * 2000)
+            there.publish("large", "small")
+            message = watch.get(BOUND)
+            self.assertEqual((message.value, message.missed, message.lagged), ("small", 1, True))
 
     def test_the_end_of_the_node_ends_it(self):
         here, _ = self.pair()

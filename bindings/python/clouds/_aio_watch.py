@@ -14,8 +14,8 @@ _Self = TypeVar("_Self", bound="AsyncWatch")
 class AsyncWatch(Watch):
     """For the async API: ``async with node.watch("chat.*") as watch: async for message in watch: ...``."""
 
-    def __init__(self, node: "NodeBase", topics: Tuple[str, ...], queue: int) -> None:
-        super().__init__(node, topics, queue)
+    def __init__(self, node: "NodeBase", topics: Tuple[str, ...], options: Any) -> None:
+        super().__init__(node, topics, options)
         self._ready: "Optional[asyncio.Event]" = None
 
     async def __aenter__(self: _Self) -> _Self:

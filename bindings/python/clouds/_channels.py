@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from clouds._node import NodeBase
 
 _Self = TypeVar("_Self", bound="Watch")
-QUEUE = _abi.CLOUDS_SUBSCRIBE_QUEUE
 # It goes on until it is there: ready() has the limit.
 _UNLIMITED = _abi.clouds_operation_options(size=ctypes.sizeof(_abi.clouds_operation_options), timeout=_abi.CLOUDS_LONGEST_SECONDS)
 
@@ -46,14 +45,67 @@ def message_of(event: Event, missed: int, lagged: bool) -> Message:
                    lagged or bool(event.flags & _abi.CLOUDS_FLAG_LAGGED), event.sequence, meta)
 
 
+def _bytes_of(event: Event) -> int:
+    """So much of queue_bytes a message takes, as in the queue of the library: its texts."""
+    return len(event.data) + len(event.area) + len(event.meta) + len(event.method) + len(event.peer)
+
+
+class Waiting:
+    """The messages of a subscription that wait. What does not fit is dropped, and told with the one behind it."""
+
+    def __init__(self, options: Any) -> None:
+        self._events: Deque[Tuple[Event, int]] = collections.deque()  # and how many were dropped before it
+        self._bytes = self._missed = 0
+        self._most = options.queue or _abi.CLOUDS_SUBSCRIBE_QUEUE
+        self._most_bytes = options.queue_bytes or _abi.CLOUDS_SUBSCRIBE_BYTES
+        self._keeps_oldest = bool(options.flags & _abi.CLOUDS_SUBSCRIBE_DROP_NEWEST)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def _has_room(self, size: int) -> bool:
+        return len(self._events) < self._most and self._bytes + size <= self._most_bytes
+
+    def put(self, event: Event) -> None:
+        """Takes one more in, or drops it."""
+        size = _bytes_of(event)
+        if size > self._most_bytes or (self._keeps_oldest and not self._has_room(size)):
+            self._missed += 1 + event.number
+            return
+        while not self._has_room(size):
+            oldest, before = self._events.popleft()
+            self._bytes -= _bytes_of(oldest)
+            lost = before + 1 + oldest.number
+            if self._events:
+                first, dropped = self._events[0]
+                self._events[0] = first, dropped + lost
+            else:
+                self._missed += lost
+        self._events.append((event, self._missed))
+        self._bytes, self._missed = self._bytes + size, 0
+
+    def take(self) -> Tuple[Event, int]:
+        """The oldest, and how many were dropped before it."""
+        event, dropped = self._events.popleft()
+        self._bytes -= _bytes_of(event)
+        return event, dropped
+
+    def drop_last(self) -> None:
+        """Nobody can take the one that was put in last."""
+        event, before = self._events.pop()
+        self._bytes -= _bytes_of(event)
+        self._missed += before + 1 + event.number
+
+
 class Subscription:
     """What a node has subscribed to; a call of it is a call of its function."""
 
-    def __init__(self, node: "NodeBase", topics: Tuple[str, ...], fn: Callable[..., Any]) -> None:
+    def __init__(self, node: "NodeBase", topics: Tuple[str, ...], fn: Callable[..., Any], options: Any) -> None:
         self.topics = topics
         self.closed = False
         self._node, self._fn, self._number = node, fn, 0
-        self._dropped = 0
+        self._waiting, self._turns = Waiting(options), 0  # turns: how often _next will be called
+        self._changed = threading.Condition(threading.RLock())
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
@@ -71,18 +123,34 @@ class Subscription:
     # ---- in the thread that takes the events
 
     def _put(self, event: Event) -> None:
-        missed = self._dropped
-        if self.closed:
-            return
+        """Each turn takes the message that is the oldest then, so that what is dropped costs none."""
+        with self._changed:
+            if self.closed:
+                return
+            self._waiting.put(event)
+            if self._turns >= len(self._waiting):
+                return
+            self._turns += 1
+        if not self._node._run([self._consume], self._next, size_of(event), 0):
+            with self._changed:
+                self._turns -= 1
+                if len(self._waiting) > self._turns:
+                    self._waiting.drop_last()
 
-        def make() -> Tuple[Any, Message]:
-            message = message_of(event, missed, missed > 0)
-            return message.value, message
+    def _next(self) -> Tuple[Optional[Event], int]:
+        with self._changed:
+            self._turns -= 1
+            if self.closed or not len(self._waiting):
+                return None, 0
+            return self._waiting.take()
+
+    def _consume(self, event: Optional[Event], dropped: int) -> Any:
+        """Calls the function; what it gives may have to be awaited."""
+        if event is None:
+            return None
+        message = message_of(event, dropped, dropped > 0)
         fn = consuming(self._node, event.meta, event.method, self._fn) if event.meta else self._fn
-        if self._node._run([fn], make, size_of(event), 0):
-            self._dropped = 0
-        else:
-            self._dropped += 1 + event.number
+        return fn(message.value, message)
 
     def _end(self, problem: Optional[Error]) -> None:
         self.closed = True
@@ -91,12 +159,9 @@ class Subscription:
 class Watch(Subscription):
     """The messages of a subscription, one after the other, in a queue that drops the oldest when it is full."""
 
-    def __init__(self, node: "NodeBase", topics: Tuple[str, ...], queue: int) -> None:
-        super().__init__(node, topics, self._put)
-        self._most = queue
-        self._events: Deque[Tuple[Event, int]] = collections.deque()  # and how many were dropped before it
+    def __init__(self, node: "NodeBase", topics: Tuple[str, ...], options: Any) -> None:
+        super().__init__(node, topics, self._put, options)
         self._problem: Optional[Error] = None
-        self._changed = threading.Condition(threading.RLock())
 
     def __repr__(self) -> str:
         return super().__repr__().replace("Subscription", "Watch")
@@ -105,18 +170,14 @@ class Watch(Subscription):
         with self._changed:
             if self.closed:
                 return
-            self._events.append((event, 0))
-            if len(self._events) > self._most:
-                oldest, before = self._events.popleft()
-                first, dropped = self._events[0]
-                self._events[0] = first, dropped + before + 1 + oldest.number
+            self._waiting.put(event)
             self._wake()
 
     def _take(self) -> Optional[Message]:
         """The next message, if there is one."""
-        if not self._events:
+        if not len(self._waiting):
             return None
-        event, dropped = self._events.popleft()
+        event, dropped = self._waiting.take()
         return message_of(event, dropped, dropped > 0)
 
     def _end(self, problem: Optional[Error]) -> None:
@@ -149,7 +210,7 @@ class SyncWatch(Watch):
     def get(self, timeout: Optional[float] = None) -> Optional[Message]:
         """The next message, for which it waits; None when `timeout` seconds passed, or when it is closed."""
         with self._changed:
-            while not self._events:
+            while not len(self._waiting):
                 if self._problem is not None:
                     raise self._problem
                 if self.closed or not self._changed.wait(timeout):
@@ -267,15 +328,16 @@ class Publishing:
         def decorate(fn: Callable[..., Any]) -> Subscription:
             if not callable(fn):
                 raise TypeError(f"expected a function, got {fn!r}")
-            subscription = Subscription(self, names, fn)
+            subscription = Subscription(self, names, fn, options)
             self._channels.begin(self, subscription, options, ctypes.byref(_UNLIMITED))
             return subscription
         return decorate if handler is None else decorate(handler)
 
     def _begin_watch(self: Any, kind: Any, topics: Any, all: bool, group: Optional[str], queue: Optional[int],
                      queue_bytes: Optional[int]) -> Any:
-        watch = kind(self, check_topics(topics), queue or QUEUE)
-        self._channels.begin(self, watch, options_of(all, group, queue, queue_bytes, False), ctypes.byref(_UNLIMITED))
+        names, options = check_topics(topics), options_of(all, group, queue, queue_bytes, False)
+        watch = kind(self, names, options)
+        self._channels.begin(self, watch, options, ctypes.byref(_UNLIMITED))
         return watch
 
 

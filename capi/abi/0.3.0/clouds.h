@@ -956,7 +956,8 @@ enum clouds_subscribe_flags {
 
 enum clouds_subscribe_limits {
     CLOUDS_SUBSCRIBE_TOPICS = 64,  /* topics and patterns of one subscription, at most */
-    CLOUDS_SUBSCRIBE_QUEUE = 1024  /* messages of one subscription that wait, if nothing else is said */
+    CLOUDS_SUBSCRIBE_QUEUE = 1024, /* messages of one subscription that wait, if nothing else is said */
+    CLOUDS_SUBSCRIBE_BYTES = 8388608 /* the same for the bytes of their texts */
 };
 
 /* Options of a subscription; zero means the default. Members are added at the end only. */
