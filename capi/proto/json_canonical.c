@@ -57,19 +57,17 @@ static int put_number(cl_str text, cl_buf *out)
     return code || !exponent ? code : cl_buf_printf(out, "e%ld", exponent);
 }
 
-/* How long the string is that begins there, with its quotes. */
-static size_t string_length(cl_str text)
+/* The string that a text begins with; *n is how much of the text it is. */
+static int put_string(cl_str text, cl_buf *out, size_t *n)
 {
-    size_t n = 1;
-    while (n < text.n && text.p[n] != '"') n += text.p[n] == '\\' ? 2 : 1;
-    return n < text.n ? n + 1 : text.n;
-}
-
-static int put_string(cl_str value, cl_buf *out)
-{
-    if (!memchr(value.p, '\\', value.n)) return cl_buf_put_str(out, value);
-    int code = cl_buf_put_char(out, '"');
-    if (code == 0) code = cl_json_unquote(value, out);
+    cl_json j;
+    cl_str raw = CL_STR_NONE;
+    int is_escaped = 0;
+    cl_json_start(&j, text, CL_JSON_ANY);
+    int code = cl_json_string(&j, &raw, &is_escaped);
+    *n = (size_t)(j.p - text.p);
+    if (code == 0) code = cl_buf_put_char(out, '"');
+    if (code == 0) code = is_escaped ? cl_json_unescape(raw, out) : cl_buf_put_str(out, raw);
     return code ? code : cl_buf_put_char(out, '"');
 }
 
@@ -80,8 +78,7 @@ int cl_json_canonical(cl_str value, cl_buf *out)
         cl_str rest = cl_str_of(value.p + i, value.n - i);
         n = 1;
         if (rest.p[0] == '"') {
-            n = string_length(rest);
-            code = put_string(cl_str_of(rest.p, n), out);
+            code = put_string(rest, out, &n);
         } else if (rest.p[0] == '-' || (rest.p[0] >= '0' && rest.p[0] <= '9')) {
             while (n < rest.n && is_of_number(rest.p[n])) n++;
             code = put_number(cl_str_of(rest.p, n), out);
