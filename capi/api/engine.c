@@ -25,16 +25,20 @@ static int64_t port_micros(void *self)
     return cl_clock_micros();
 }
 
+static int64_t port_micros_looked(void *self)
+{
+    return cl_clock_micros_looked(&((cl_context *)self)->engine.clock);
+}
+
 static int64_t port_micros_of_turn(void *self)
 {
-    cl_context *context = self;
-    uint64_t turn = cl_loop_turn_now(context->engine.loop);
-    if (turn == 0) return cl_clock_micros(); /* code of the program ran since the one before */
-    if (turn != context->engine.measured_turn) {
-        context->engine.measured_turn = turn;
-        context->engine.measured = cl_clock_micros();
-    }
-    return context->engine.measured;
+    cl_engine *engine = &((cl_context *)self)->engine;
+    uint64_t turn = cl_loop_turn_now(engine->loop);
+    if (turn && turn == engine->measured_turn) return engine->measured;
+    engine->measured_turn = turn; /* 0: code of the program ran since the one before */
+    cl_clock_now(&engine->clock);
+    engine->measured = cl_clock_micros_looked(&engine->clock);
+    return engine->measured;
 }
 
 static int64_t port_wall(void *self)
@@ -143,6 +147,7 @@ void cl_engine_port(cl_context *context, cl_port *port)
                       .closed = port_closed,
                       .micros = port_micros,
                       .micros_of_turn = port_micros_of_turn,
+                      .micros_looked = port_micros_looked,
                       .wall = port_wall,
                       .span = port_span};
 }

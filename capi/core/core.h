@@ -47,6 +47,8 @@ typedef struct cl_port {
     /* The same, but one for all that happens in a turn of the loop, in which nothing is waited for. NULL: micros is
      * cheap enough. */
     int64_t (*micros_of_turn)(void *self);
+    /* The same, as of the last call of now. NULL, too. */
+    int64_t (*micros_looked)(void *self);
     /* Nanoseconds since 1970. NULL: so many milliseconds as now says. */
     int64_t (*wall)(void *self);
     /* A span that is recorded has ended. May be NULL. */

@@ -15,11 +15,18 @@ static const int64_t bounds[CLOUDS_BOUNDS] = CLOUDS_BOUNDS_LIST;
 
 _Static_assert((int)CL_REFUSALS == (int)CLOUDS_REFUSALS, "each reason has its count");
 
-/* A look at the clock is most of what counting costs: all that comes at once shares one. */
+/* A look at the clock is most of what counting costs: all that comes at once shares one, ... */
 static int64_t micros(const cl_core *core)
 {
     const cl_port *port = &core->port;
     return port->micros_of_turn ? port->micros_of_turn(port->self) : cl_trace_micros(core);
+}
+
+/* ... and what has just asked what time it is needs no other. */
+static int64_t micros_looked(const cl_core *core)
+{
+    const cl_port *port = &core->port;
+    return port->micros_looked ? port->micros_looked(port->self) : cl_trace_micros(core);
 }
 
 /* ---- entries */
@@ -96,11 +103,11 @@ cl_stats *cl_stats_of_service(cl_core *core, cl_str method)
 
 /* ---- counting */
 
-static int64_t begins(const cl_core *core, clouds_tally *tally)
+static int64_t begins(clouds_tally *tally, int64_t micros)
 {
     tally->open++;
     tally->is_used = 1;
-    return micros(core);
+    return micros;
 }
 
 static int bound_of(int64_t took)
@@ -124,7 +131,7 @@ void cl_stats_call(cl_core *core, cl_call *call)
     cl_method *m = call->method;
     if (!m->stats) m->stats = cl_stats_of(core, m->name);
     call->stats = m->stats;
-    call->began = begins(core, &call->stats->n->calls);
+    call->began = begins(&call->stats->n->calls, micros_looked(core));
 }
 
 void cl_stats_called(cl_core *core, const cl_call *call, uint32_t outcome)
@@ -135,7 +142,7 @@ void cl_stats_called(cl_core *core, const cl_call *call, uint32_t outcome)
 void cl_stats_request(cl_core *core, cl_request *r, cl_stats *stats)
 {
     r->stats = stats;
-    r->began = begins(core, &stats->n->requests);
+    r->began = begins(&stats->n->requests, micros(core));
 }
 
 void cl_stats_served(cl_core *core, const cl_request *r)

@@ -45,7 +45,7 @@ void cl_stats_close(struct cl_core *core);
 cl_stats *cl_stats_of(struct cl_core *core, cl_str method);
 /* The same for a method that is offered, which is told of before a request came. */
 cl_stats *cl_stats_of_service(struct cl_core *core, cl_str method);
-/* A call was accepted; it ended. */
+/* A call was accepted, and its core has just asked what time it is; it ended. */
 void cl_stats_call(struct cl_core *core, struct cl_call *call);
 void cl_stats_called(struct cl_core *core, const struct cl_call *call, uint32_t outcome);
 /* A request was handed to the program; it ended (its outcome is in it); one was refused without having begun. */

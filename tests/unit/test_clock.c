@@ -27,6 +27,25 @@ static void goes_on(void)
     CHECK(cl_clock_now(&clock) >= first + 3);
 }
 
+/* Also between two readings, where the counter tells. */
+static void is_exact_in_microseconds(void)
+{
+    enum { FOR_US = 50000, ABOUT = 2 };
+    cl_clock clock;
+    cl_clock_init(&clock);
+    int64_t end = cl_clock_micros() + FOR_US, before, after;
+    int between = 0;
+    do {
+        before = cl_clock_micros();
+        cl_clock_now(&clock);
+        after = cl_clock_micros();
+        int64_t looked = cl_clock_micros_looked(&clock);
+        if (!CHECK(before - ABOUT <= looked && looked <= after + ABOUT)) return;
+        between += clock.looked != clock.from;
+    } while (after < end);
+    CHECK(between > 0 || !clock.cycle); /* where reading takes long, that is never known */
+}
+
 static void of_a_processor_that_changes_its_speed(void)
 {
     cl_clock clock;
@@ -42,6 +61,7 @@ int main(void)
 {
     RUN(is_exact);
     RUN(goes_on);
+    RUN(is_exact_in_microseconds);
     RUN(of_a_processor_that_changes_its_speed);
     return tap_end();
 }
