@@ -22,7 +22,7 @@ from clouds._library import lib, undeclared
 from clouds._listeners import QueuedEvent, await_listener, run_listeners
 from clouds._node import NodeBase
 from clouds._operations import settle
-from clouds._options import About, CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
+from clouds._options import About, CallOptions, Key, Meta, Number, drain_seconds, method_name, with_options
 from clouds._readable import LoopReader
 from clouds._request import Request, call_record, detached_context, inner as _inner, serve, serving as _serving
 from clouds._retry import Hooked, HookedCall, begin_attempt
@@ -407,8 +407,8 @@ class Node(_Keywords, AsyncPublishing, AsyncExplaining, AsyncAsking, NodeBase):
         The call begins at once, awaited or not. timeout: seconds for one attempt, deadline: for the whole call. server:
         the id of the only node to ask. The others: docs/PYTHON.md. Several results come as clouds.Values.
         """
-        options = self._options(timeout, deadline, retry, server, meta,
-                                more_of(key, once, hedge, idempotent, reply_to, correlation, about))
+        options = self._options(timeout, deadline, retry, server, meta, key, once, hedge, idempotent, reply_to,
+                                correlation, about)
         return self._invoke(method.encode() if type(method) is str else method_name(method), args, options)
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,

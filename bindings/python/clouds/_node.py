@@ -16,7 +16,7 @@ from clouds._faults import log
 from clouds._library import lib
 from clouds._schema import offer_of
 from clouds._operations import Operation, Operations, Registration, settle, take_all
-from clouds._options import (HOOKS, About, CallOptions, Hooks, Key, Meta, More, Number, Options, check_wait, choose, limit_of,
+from clouds._options import (HOOKS, About, CallOptions, Hooks, Key, Meta, Number, Options, check_wait, choose, limit_of,
                             method_name, method_text, more_of, seconds_of, with_options)
 from clouds._payload import payload_of
 from clouds._request import Canceled, Request, request
@@ -379,9 +379,15 @@ class NodeBase(Publishing, Asking, _Live):
     # ---- calling
 
     def _options(self, timeout: Optional[Number], deadline: Optional[Number], retry: Optional[int],
-                 server: Optional[str], meta: Meta = None, more: Optional[More] = None) -> CallOptions:
-        if timeout is None and deadline is None and retry is None and server is None and meta is None and more is None:
+                 server: Optional[str], meta: Meta = None, key: Key = None, once: Key = None,
+                 hedge: Optional[Number] = None, idempotent: bool = False, reply_to: Optional[str] = None,
+                 correlation: Optional[str] = None, about: About = None) -> CallOptions:
+        # Most calls have none, and a loop over them would be a good part of what a call in asyncio costs.
+        if (timeout is None and deadline is None and retry is None and server is None and meta is None and key is None
+                and once is None and hedge is None and reply_to is None and correlation is None and about is None
+                and not idempotent):
             return self._plain
+        more = more_of(key, once, hedge, idempotent, reply_to, correlation, about)
         return CallOptions(self._flags, timeout, deadline, retry, server, meta, more)
 
     def notify(self, method: str, *args: Any, timeout: Optional[Number] = None, deadline: Optional[Number] = None,

@@ -64,7 +64,9 @@ def _checked(function: Callable[..., Any], options: Sequence[str], accepted: Fro
     """The function, with an error of ours for an unknown option."""
     @functools.wraps(function)
     def checked(*arguments: Any, **given: Any) -> Any:
-        if given and not given.keys() <= accepted:
+        if not given:
+            return function(*arguments)
+        if not given.keys() <= accepted:
             name = next(name for name in given if name not in accepted)
             raise _unknown(name, options, "expected " + ", ".join(options))
         return function(*arguments, **given)

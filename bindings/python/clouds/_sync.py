@@ -23,7 +23,7 @@ from clouds._handle import Handle, finalize
 from clouds._library import lib, undeclared
 from clouds._faults import log_failure
 from clouds._node import NodeBase
-from clouds._options import About, CallOptions, Key, Meta, Number, drain_seconds, method_name, more_of, with_options
+from clouds._options import About, CallOptions, Key, Meta, Number, drain_seconds, method_name, with_options
 from clouds._request import Request, call_record, inner as _inner, serve, serving as _serving
 from clouds._retry import HookedCall, Hooked, begin_attempt
 from clouds._serving import Serving
@@ -272,8 +272,8 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
         along. Several results come as clouds.Values.
         about: a dict that gets "server", the id of who answered. The others: docs/PYTHON.md.
         """
-        more = more_of(key, once, hedge, idempotent, reply_to, correlation, about)
-        return self._invoke(method_name(method), args, self._options(timeout, deadline, retry, server, meta, more))
+        return self._invoke(method_name(method), args, self._options(
+            timeout, deadline, retry, server, meta, key, once, hedge, idempotent, reply_to, correlation, about))
 
     def bind(self, method: str, retry: Optional[int] = None, *, timeout: Optional[Number] = None,
              deadline: Optional[Number] = None, server: Optional[str] = None,
