@@ -215,10 +215,19 @@ static int may_call(const cl_node *node, const cl_call_spec *spec)
     return 0;
 }
 
+/* Equal arguments have one, in whatever language they were written. */
+static uint64_t key_of_args(cl_str args)
+{
+    cl_buf alike = {0};
+    uint64_t key = cl_balance_key(cl_json_canonical(args, &alike) == 0 ? cl_buf_str(&alike) : args);
+    cl_buf_free(&alike);
+    return key;
+}
+
 CL_RARE static void set_key(cl_call *call, const cl_call_spec *spec)
 {
     call->balance = CL_BALANCE_HASH;
-    call->key = spec->has_key ? spec->key : cl_balance_key(spec->args);
+    call->key = spec->has_key ? spec->key : key_of_args(spec->args);
 }
 
 int cl_node_call(cl_node *node, const cl_call_spec *spec)
