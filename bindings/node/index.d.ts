@@ -359,7 +359,7 @@ export interface Request {
   readonly caller: string;
   /** Seconds until the caller gives up; null when it did not say. */
   timeLeft(): number | null;
-  /** May it still be answered? */
+  /** May it still be answered? Not when it was, or its deadline has passed; see also `signal`. */
   open(): boolean;
   /** Aborted when the caller gives up, or its deadline passes. Its reason has the code CLOUDS_CANCELED. */
   readonly signal: AbortSignal;

@@ -769,8 +769,9 @@ CLOUDS_API int clouds_span_id(const char *meta, size_t meta_len, char *id);
  * mode. Since 0.3. */
 CLOUDS_API int clouds_reply_payload(clouds_context *context, uint64_t request, const clouds_payload *result);
 
-/* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed (its caller has given up), or its
- * node has ended. For handlers that work for long. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
+/* Can `request` still be answered? 1: yes; 0: it is answered, its deadline has passed, or its node has ended. What its
+ * caller has canceled before (CLOUDS_EVENT_CANCELED) can be answered, and that goes nowhere. For handlers that work for
+ * long. Errors: CLOUDS_EHANDLE. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_request_open(clouds_context *context, uint64_t request);
 
 /* Answers `request` with `error` (`error_len` bytes), a JSON object with at least a text member "message", and

@@ -115,6 +115,31 @@ for (const url of BUSES) {
   });
 }
 
+test('a watch that is not read keeps no more than its bytes', async () => {
+  const [a, b] = await pair('inproc:heavy');
+  const watch = b.watch('loads', { queueBytes: 4500 });
+  const light = b.watch('loads');
+  const count = [];
+  await b.subscribe('loads', () => count.push(1));
+  for (let i = 1; i <= 10; i++) a.publish('loads', String(i % 10).repeat(1000));
+  await until(() => count.length === 10);
+  const { value: first } = await watch.next();
+  assert.strictEqual(first.value[0], '7');
+  assert.strictEqual(first.missed, 6);
+  assert.strictEqual(first.lagged, true);
+  const { value: second } = await watch.next();
+  assert.strictEqual(second.value[0], '8');
+  assert.strictEqual(second.missed, 0);
+  // What was taken makes room.
+  a.publish('loads', 'a'.repeat(2000));
+  await until(() => count.length === 11);
+  const rest = [];
+  for (let i = 0; i < 3; i++) rest.push((await watch.next()).value);
+  assert.deepStrictEqual(rest.map(({ value, missed }) => value[0] + missed), ['90', '00', 'a0']);
+  assert.strictEqual((await light.next()).value.value[0], '1');
+  await leave(a, b);
+});
+
 test('a watch that is not read drops the oldest, and says so', async () => {
   const [a, b] = await pair('inproc:slow');
   const watch = b.watch('ticks', { queue: 4 });

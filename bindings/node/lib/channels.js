@@ -8,7 +8,7 @@ const { bound, promised } = require('./util');
 const { split, limitOf } = require('./timeouts');
 const { consuming } = require('./span');
 
-const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, SUBSCRIBE_QUEUE: QUEUE, FLAG_LAGGED, LONGEST_SECONDS } = addon.shape;
+const { SUBSCRIBE_ALL, SUBSCRIBE_DROP_NEWEST, SUBSCRIBE_QUEUE: QUEUE, SUBSCRIBE_BYTES: BYTES, FLAG_LAGGED, LONGEST_SECONDS } = addon.shape;
 
 /** What a node has subscribed to. */
 class Subscription {
@@ -38,10 +38,10 @@ class Subscription {
       sequence: numbers[at + 4],
       meta,
     };
-    this._take(message);
+    this._take(message, numbers[at + 6]);
   }
 
-  _take(message) {
+  _take(message, _size) {
     const listener = consuming(this._node._transport, message, this._listener);
     this._node._run(message.topic, listener, [message.value, message]);
   }
@@ -53,11 +53,13 @@ class Subscription {
 
 /** The messages of a subscription, one after the other, in a queue that drops the oldest when it is full. */
 class Watch extends Subscription {
-  constructor(node, topics, most) {
+  constructor(node, topics, most, mostBytes) {
     super(node, topics, undefined);
     Object.defineProperties(this, {
-      _messages: { value: [] },
+      _messages: { value: [] }, // { message, size }
+      _bytes: { value: 0, writable: true },
       _most: { value: most },
+      _mostBytes: { value: mostBytes },
       _waiting: { value: [] },
       _problem: { value: null, writable: true },
     });
@@ -68,7 +70,7 @@ class Watch extends Subscription {
   }
 
   next() {
-    if (this._messages.length) return Promise.resolve({ value: this._messages.shift(), done: false });
+    if (this._messages.length) return Promise.resolve({ value: this._shift(), done: false });
     return new Promise((resolve, reject) => {
       this._waiting.push({ resolve, reject });
       if (this.closed) this._settle();
@@ -78,21 +80,35 @@ class Watch extends Subscription {
   /** What a loop that is left calls. */
   return(value) {
     this.close();
-    this._messages.length = 0;
+    this._messages.length = this._bytes = 0;
     return Promise.resolve({ value, done: true });
   }
 
-  _take(message) {
+  // The oldest of those that wait.
+  _shift() {
+    const { message, size } = this._messages.shift();
+    this._bytes -= size;
+    return message;
+  }
+
+  _isFull(size) {
+    return this._messages.length >= this._most || this._bytes + size > this._mostBytes;
+  }
+
+  _take(message, size) {
     const first = this._waiting.shift();
     if (first) {
       first.resolve({ value: message, done: false });
       return;
     }
-    this._messages.push(message);
-    if (this._messages.length <= this._most) return;
-    const dropped = this._messages.shift();
-    this._messages[0].missed += dropped.missed + 1;
-    this._messages[0].lagged = true;
+    while (this._messages.length && this._isFull(size)) {
+      const dropped = this._shift();
+      const next = this._messages.length ? this._messages[0].message : message;
+      next.missed += dropped.missed + 1;
+      next.lagged = true;
+    }
+    this._messages.push({ message, size });
+    this._bytes += size;
   }
 
   _end(problem) {
@@ -178,7 +194,7 @@ module.exports = {
 
   watch(topics, options) {
     const all = complete(options, WATCH_OPTIONS, 'watch');
-    const watch = new Watch(this, topicsOf(topics), all.queue || QUEUE);
+    const watch = new Watch(this, topicsOf(topics), all.queue || QUEUE, all.queueBytes || BYTES);
     const wasExiting = this._exiting; // else it ends with its node, complete or not
     const ended = (error) => error && watch._end(this._exiting && !wasExiting ? null : error);
     this._transport.subscribe(watch, all, ended, LONGEST_SECONDS);

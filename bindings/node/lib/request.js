@@ -40,7 +40,7 @@ class Request {
     return this.due === null ? null : Math.max(0, (this.due - clock.now()) / 1000);
   }
 
-  /** May it still be answered? Not when it was, when its caller has given up, or when the node has left. The library says
+  /** May it still be answered? Not when it was, when its deadline has passed, or when the node has left. The library says
       when that is, as for the answer itself: by a clock of one's own an answer could go out behind a "no". */
   open() {
     return !this.answered && this.transport.isOpen(this.id);

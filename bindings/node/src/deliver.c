@@ -67,6 +67,12 @@ static bool add_texts(addon_text *out, const clouds_event *e, const clouds_event
     return e->code == 0 ? addon_text_quote(out, e->error, e->error_len) : add_json(out, e->error, e->error_len);
 }
 
+/* So much of queueBytes a message takes, as in the queue of the library: its texts. */
+static size_t size_of(const clouds_event *e)
+{
+    return e->data_len + e->bytes_len + e->meta_len + e->method_len + e->peer_len;
+}
+
 /* `areas`: how many have bytes, before it and then with it. */
 static void add_numbers(double *to, const clouds_event *e, uint32_t *areas)
 {
@@ -77,7 +83,7 @@ static void add_numbers(double *to, const clouds_event *e, uint32_t *areas)
     to[3] = (double)e->id;
     to[4] = (double)(is_message ? e->sequence : e->user_data & ~ADDON_TELLS);
     to[5] = tells_server(e) ? 1 : (double)e->number;
-    to[6] = e->data_len > 0;
+    to[6] = is_message ? (double)size_of(e) : e->data_len > 0;
     to[7] = e->bytes_len > 0 ? ++*areas : 0;
 }
 

@@ -146,6 +146,7 @@ napi_value addon_shape(napi_env env)
     put(env, shape, "SUBSCRIBE_ALL", CLOUDS_SUBSCRIBE_ALL);
     put(env, shape, "LONGEST_SECONDS", CLOUDS_LONGEST_SECONDS);
     put(env, shape, "SUBSCRIBE_QUEUE", CLOUDS_SUBSCRIBE_QUEUE);
+    put(env, shape, "SUBSCRIBE_BYTES", CLOUDS_SUBSCRIBE_BYTES);
     put(env, shape, "SUBSCRIBE_DROP_NEWEST", CLOUDS_SUBSCRIBE_DROP_NEWEST);
     put(env, shape, "FLAG_LAGGED", CLOUDS_FLAG_LAGGED);
     put(env, shape, "RETRY_NOW", CLOUDS_RETRY_NOW);

@@ -182,7 +182,7 @@ class Request:
 
     @property
     def open(self) -> bool:
-        """Can it still be answered? False when it was, and when its caller has given up."""
+        """Can it still be answered? False when it was, and when its deadline has passed; see also `canceled`."""
         if not self._open:
             return False
         code = lib.clouds_request_open(self._context, self.id)
