@@ -227,6 +227,16 @@ static host_http_handlers handlers_of(server_box *box)
                                 .drained = on_drained};
 }
 
+/* What all of its answers have: `lines` of the options. */
+static void set_always(lua_State *L, host_http_server *server)
+{
+    host_http_text lines;
+    lua_getfield(L, 2, "lines");
+    lines.p = lua_tolstring(L, -1, &lines.n);
+    if (lines.p && !host_http_always(server, lines)) luaL_error(L, "not enough memory");
+    lua_pop(L, 1);
+}
+
 /* Pushes a server that listens nowhere. */
 static server_box *push_open_server(lua_State *L, const host_http_limits *limits)
 {
@@ -234,6 +244,7 @@ static server_box *push_open_server(lua_State *L, const host_http_limits *limits
     const host_http_handlers handlers = handlers_of(box);
     box->server = host_http_open(host_get()->loop, limits, &handlers, is_set(L, "holds"));
     if (!box->server) luaL_error(L, "not enough memory");
+    set_always(L, box->server);
     return box;
 }
 
@@ -251,8 +262,8 @@ static int open_for_worker(lua_State *L, const host_http_limits *limits)
  * functions: request(box, method, target, whether its route is counted) when a head is there, in a coroutine of its
  * own; open(box, scope) when that waits, or has ended, and has not answered, with the scope that it runs in
  * (core.run_apart); body(box), room(box), gone(box), message(box, text, is_binary), drained(). Options: the limits,
- * `loopback` (no other address is taken), `holds` (the loop goes on because of it) and `uncounted` (nothing is told of
- * its requests). */
+ * `lines` (of all answers, by host.http_lines), `loopback` (no other address is taken), `holds` (the loop goes on
+ * because of it) and `uncounted` (nothing is told of its requests). */
 static int l_listen(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
@@ -270,7 +281,9 @@ static int l_listen(lua_State *L)
     server_box *box = push_server(L);
     const host_http_handlers handlers = handlers_of(box);
     box->server = host_http_listen(host_get()->loop, &address, &limits, &handlers, is_set(L, "holds"), why, sizeof why);
-    return box->server ? 1 : refuse(L, text, why, false);
+    if (!box->server) return refuse(L, text, why, false);
+    set_always(L, box->server);
+    return 1;
 }
 
 /* host.http_open(limits, functions, is_from_master): a server that connections are brought to, by server:adopt.

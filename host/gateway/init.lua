@@ -57,11 +57,9 @@ function M.parts(settings)
 end
 
 local function add_checks(app, gateway, names)
-  app:use(function(request, response, next)
-    response:header("X-Content-Type-Options", "nosniff")
+  app:before(function(request, response)
     source.check_host(names, request)
     if source.answer_cors(gateway.origins, request, response) then return 204 end
-    return next()
   end)
 end
 
@@ -74,7 +72,8 @@ end
 function M.server(settings)
   check(settings)
   local gateway = M.parts(settings)
-  local options = { response_buffer = gateway.unsent, forwarded = settings.forwarded, errors = status.body }
+  local options = { response_buffer = gateway.unsent, forwarded = settings.forwarded, errors = status.body,
+    headers = { ["X-Content-Type-Options"] = "nosniff" } }
   for _, name in ipairs { "body", "message", "connections" } do options[name] = settings[name] or DEFAULTS[name] end
   local app = http.server(options)
   add_checks(app, gateway, source.names(settings.hosts or {}, settings_of.addresses(settings)))

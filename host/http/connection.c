@@ -143,7 +143,7 @@ static void linger(host_http_connection *c)
 static void refuse(host_http_connection *c, int status, const char *why)
 {
     size_t size = 0;
-    char *text = c->started ? NULL : host_http_format_refusal(status, why, &size);
+    char *text = c->started ? NULL : host_http_format_refusal(status, why, c->server->always, &size);
     c->state = HOST_HTTP_FLUSHING;
     c->keep_alive = false;
     uv_timer_stop(&c->timer);

@@ -168,7 +168,7 @@ int host_http_answer_file(host_http_connection *c, const host_http_response *res
 {
     size_t size = 0;
     bool keep_alive = host_http_can_go_on(c);
-    char *head = host_http_format_head(response, HOST_HTTP_COUNTED, length, keep_alive, &size);
+    char *head = host_http_format_head(response, c->server->always, HOST_HTTP_COUNTED, length, keep_alive, &size);
     if (!head && errno == EINVAL) return -1;
     c->keep_alive = keep_alive;
     if (!head) return gone(c);

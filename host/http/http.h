@@ -107,6 +107,8 @@ host_http_server *host_http_listen(uv_loop_t *loop, const host_http_address *add
 /* The same without an address: connections are brought to it by host_http_adopt. */
 host_http_server *host_http_open(uv_loop_t *loop, const host_http_limits *limits, const host_http_handlers *handlers,
                                  bool holds);
+/* All answers have these lines (host_http_lines) from now on, also those that no handler gives. False: no memory. */
+bool host_http_always(host_http_server *server, host_http_text lines);
 /* Whether this is a unix socket. */
 bool host_http_is_unix(int fd);
 /* A connection that another process has accepted, from its listener of this number; `is_idle`: it has had requests, and
@@ -194,7 +196,8 @@ void host_http_websocket_status(const host_http_connection *connection, int *cod
 /* Nothing is read meanwhile. */
 void host_http_pause(host_http_connection *connection, bool pauses);
 
-/* Without regard to case. Here, since most words are told apart by their length, which is known when this is compiled. */
+/* Without regard to case. Here, since most words are told apart by their length, which is known when this is compiled.
+ */
 static inline bool host_http_is(host_http_text text, const char *word)
 {
     return text.n == strlen(word) && strncasecmp(text.p, word, text.n) == 0;

@@ -66,13 +66,15 @@ enum host_http_framing {
     HOST_HTTP_TO_THE_END /* of the connection */
 };
 
-/* The bytes of a response, in room for host_http_put; NULL: no memory, or (errno EINVAL) a field cannot be sent. */
-char *host_http_format(const host_http_response *response, bool is_head, bool keep_alive, size_t *size);
+/* The bytes of a response, in room for host_http_put; NULL: no memory, or (errno EINVAL) a field cannot be sent.
+ * `always`: the lines of its server. */
+char *host_http_format(const host_http_response *response, host_http_text always, bool is_head, bool keep_alive,
+                       size_t *size);
 /* Of its head alone. */
-char *host_http_format_head(const host_http_response *response, enum host_http_framing framing, uint64_t length,
-                            bool keep_alive, size_t *size);
+char *host_http_format_head(const host_http_response *response, host_http_text always, enum host_http_framing framing,
+                            uint64_t length, bool keep_alive, size_t *size);
 /* The answer to a request that is refused; ends the connection. */
-char *host_http_format_refusal(int status, const char *why, size_t *size);
+char *host_http_format_refusal(int status, const char *why, host_http_text always, size_t *size);
 bool host_http_has_no_body(int status);
 
 /* ---- connection.c, output.c, server.c */
@@ -138,6 +140,7 @@ struct host_http_server {
     uv_loop_t *loop;
     host_http_limits limits;
     host_http_handlers handlers;
+    host_http_text always; /* lines of every answer */
     bool is_unix, holds, is_stopping, is_closing;
     host_http_end end;      /* while it stops */
     uint64_t patient_until; /* of the loop's clock */

@@ -142,7 +142,7 @@ int host_http_answer(host_http_connection *c, const host_http_response *response
 {
     size_t size = 0;
     bool keep_alive = host_http_can_go_on(c);
-    char *text = host_http_format(response, c->is_head, keep_alive, &size);
+    char *text = host_http_format(response, c->server->always, c->is_head, keep_alive, &size);
     if (!text && errno == EINVAL) return -1;
     c->keep_alive = keep_alive;
     if (!host_http_put(c, text, size)) return gone(c);
@@ -162,7 +162,7 @@ int host_http_start(host_http_connection *c, const host_http_response *response,
     enum host_http_framing framing = framing_of(c, response->status, length);
     bool keep_alive = framing != HOST_HTTP_TO_THE_END && host_http_can_go_on(c);
     uint64_t counted = length > 0 ? (uint64_t)length : 0;
-    char *text = host_http_format_head(response, framing, counted, keep_alive, &size);
+    char *text = host_http_format_head(response, c->server->always, framing, counted, keep_alive, &size);
     if (!text && errno == EINVAL) return -1;
     c->started = true;
     c->keep_alive = keep_alive;

@@ -163,15 +163,16 @@ char *host_http_lines(const host_http_field *fields, size_t count, size_t *size)
     return text;
 }
 
-static char *format(const host_http_response *r, enum host_http_framing framing, uint64_t length, bool keep_alive,
-                    host_http_text body, size_t *size)
+static char *format(const host_http_response *r, host_http_text always, enum host_http_framing framing, uint64_t length,
+                    bool keep_alive, host_http_text body, size_t *size)
 {
-    size_t need = body.n + r->lines.n;
+    size_t need = body.n + always.n + r->lines.n;
     host_http_text date = date_line();
     if (!measure(r, &need)) return NULL;
     char *text = host_http_room(LINES + date.n + need), *at = text;
     if (!text) return NULL;
     at = put(put_status(at, r->status), date);
+    if (always.n) at = put(at, always);
     if (r->lines.n) at = put(at, r->lines);
     for (size_t i = 0; i < r->field_count; i++) at = put_field(at, &r->fields[i]);
     at = put_end(at, r->status, framing, length, keep_alive);
@@ -180,20 +181,20 @@ static char *format(const host_http_response *r, enum host_http_framing framing,
     return text;
 }
 
-char *host_http_format(const host_http_response *r, bool is_head, bool keep_alive, size_t *size)
+char *host_http_format(const host_http_response *r, host_http_text always, bool is_head, bool keep_alive, size_t *size)
 {
     static const host_http_text none = {"", 0};
     host_http_text body = is_head || host_http_has_no_body(r->status) ? none : r->body;
-    return format(r, HOST_HTTP_COUNTED, r->body.n, keep_alive, body, size);
+    return format(r, always, HOST_HTTP_COUNTED, r->body.n, keep_alive, body, size);
 }
 
-char *host_http_format_head(const host_http_response *r, enum host_http_framing framing, uint64_t length,
-                            bool keep_alive, size_t *size)
+char *host_http_format_head(const host_http_response *r, host_http_text always, enum host_http_framing framing,
+                            uint64_t length, bool keep_alive, size_t *size)
 {
-    return format(r, framing, length, keep_alive, (host_http_text){"", 0}, size);
+    return format(r, always, framing, length, keep_alive, (host_http_text){"", 0}, size);
 }
 
-char *host_http_format_refusal(int status, const char *why, size_t *size)
+char *host_http_format_refusal(int status, const char *why, host_http_text always, size_t *size)
 {
     static const char type[] = "Content-Type: application/json\r\n";
     char text[256];
@@ -201,5 +202,5 @@ char *host_http_format_refusal(int status, const char *why, size_t *size)
     const host_http_response response = {.status = status,
                                          .lines = {type, sizeof type - 1},
                                          .body = {text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1}};
-    return host_http_format(&response, false, false, size);
+    return host_http_format(&response, always, false, false, size);
 }

@@ -125,6 +125,16 @@ host_http_server *host_http_open(uv_loop_t *loop, const host_http_limits *limits
     return open_server(loop, NULL, limits, handlers, holds, &code);
 }
 
+bool host_http_always(host_http_server *server, host_http_text lines)
+{
+    char *copy = malloc(lines.n + 1);
+    if (!copy) return false;
+    memcpy(copy, lines.p, lines.n);
+    free((char *)server->always.p);
+    server->always = (host_http_text){copy, lines.n};
+    return true;
+}
+
 size_t host_http_connections(void)
 {
     size_t count = 0;
@@ -151,6 +161,7 @@ void host_http_server_check(host_http_server *server)
     }
     if (!server->is_closing) server->handlers.drained(server->handlers.self);
     free(server->spare);
+    free((char *)server->always.p);
     free(server);
 }
 

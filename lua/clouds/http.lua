@@ -36,6 +36,7 @@ local known = {
   message = { nil, 1 },
   ping = { nil, 0.001 },
   server = {},
+  headers = {},
   forwarded = {},
   errors = {},
   handover = {},
@@ -45,6 +46,7 @@ local known = {
 -- Of those that are no number: what they are, and how that is said.
 local kinds = {
   server = { "string", "a text" },
+  headers = { "table", "a table of header fields" },
   errors = { "function", "a function" },
   handover = { "boolean", "true or false" },
   half_close = { "boolean", "true or false" },
@@ -82,6 +84,19 @@ local function check_kinds(options, level)
   end
 end
 
+-- The header fields of all answers, as they are sent; nil: none.
+local function read_headers(options, level)
+  local ok, lines = pcall(function()
+    local list = exchange.list(options.headers or {})
+    list[#list + 1], list[#list + 2] = options.server and "Server", options.server
+    return list[1] and listener.host.http_lines(list)
+  end)
+  if not ok then
+    error("'headers': " .. tostring(lines):gsub("^%[clouds[%w_.]*%]:%d+: ", ""), level + 1)
+  end
+  return lines
+end
+
 local function read_trusted(list, level)
   local set = {}
   if list ~= nil and type(list) ~= "table" then
@@ -112,18 +127,18 @@ function M.server(options, fn)
   end
   check_kinds(options, 2)
   local limits = read_numbers(options, 2)
-  limits.half_close = options.half_close
+  limits.half_close, limits.lines = options.half_close, read_headers(options, 2)
   return setmetatable({
     limits = limits,
     response_buffer = options.response_buffer or 65536,
     message = options.message or 1e6,
     ping = options.ping or 30,
-    server_name = options.server,
     errors = options.errors,
     handover = options.handover ~= false,
     forwarded = read_trusted(options.forwarded, 2),
     router = routes.new(),
     fallback = fn and { fn = fn, names = {}, pattern = "*", responds = takes_response(fn) },
+    first = {},
     around = {},
     listeners = {},
   }, App)
@@ -195,6 +210,16 @@ function App:websocket(pattern, fn, options)
   return self
 end
 
+--- A function before all handlers: fn(request, response). What it returns is the answer; nothing: the handler makes it.
+-- Cheaper than one around them. Those that are added first go first.
+function App:before(fn)
+  if type(fn) ~= "function" then
+    error("expected a function", 2)
+  end
+  table.insert(self.first, fn)
+  return self
+end
+
 --- A function around all handlers: fn(request, response, next). What it returns is the answer, often what next()
 -- returns. Those that are added first are outermost.
 function App:use(fn)
@@ -255,20 +280,36 @@ local function call_around(response, at)
   end)
 end
 
+-- What the functions before the handler return, from `at` on; nothing: the handler is to be called.
+local function call_first(list, at, request, response)
+  local fn = list[at]
+  if not fn then
+    return
+  end
+  local first, second, third = fn(request, response)
+  if first == nil and second == nil then
+    return call_first(list, at + 1, request, response)
+  end
+  return first, second, third
+end
+
 function App.handle(app, request, is_counted)
-  local route, around = route_of(app, request), app.around[1]
+  local route, first, around = route_of(app, request), app.first, app.around[1]
   if is_counted and route.pattern then
     request.box:route(route.pattern)
   end
   if route.body then
     request.box:limit(route.body)
   end
-  if not (around or app.server_name or route.responds) then
+  if not (first[1] or around or route.responds) then
     return answers.answer(request, exchange.no_response, route.fn(request))
   end
   local response = exchange.respond(request)
-  if app.server_name then
-    response.fields = { "Server", app.server_name }
+  if first[1] then
+    local status, body, headers = call_first(first, 1, request, response)
+    if status ~= nil or body ~= nil then
+      return answers.answer(request, response, status, body, headers)
+    end
   end
   if around then
     response.handler = route.fn

@@ -167,7 +167,7 @@ end
 
 local function answer_with(request, options, path, file, size, seconds, nanoseconds)
   local app = request.listener.app
-  if not (app.around[1] or app.server_name or request.box:is_conditional()) then
+  if not (app.first[1] or app.around[1] or request.box:is_conditional()) then
     return whole(options, path, file, size, seconds, nanoseconds)
   end
   local tag = tag_of(size, seconds, nanoseconds)

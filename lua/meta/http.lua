@@ -21,6 +21,7 @@ local http = {}
 ---@field message? integer WebSocket: bytes of a message. Default: 1000000.
 ---@field ping? number WebSocket: seconds after which a client is asked whether it is there. Default: 30.
 ---@field server? string What the field Server says.
+---@field headers? table<string, string|number|(string|number)[]> Header fields of all answers.
 ---@field errors? fun(status: integer, message: string, headers: table?): any The body of what is refused.
 ---@field forwarded? string[] Addresses of proxies whose X-Forwarded-For and -Proto count; "unix": those of sockets.
 ---@field half_close? boolean Whether a client that has said all may still wait for its answer. Default: false.
@@ -114,6 +115,11 @@ function Server:static(prefix, folder, options) end
 ---@param options? { origins: string[]?, protocols: string[]? }
 ---@return clouds.http.Server
 function Server:websocket(pattern, fn, options) end
+
+---A function before all handlers; what it returns is the answer, nothing: the handler makes it.
+---@param fn fun(request: clouds.http.Request, response: clouds.http.Response): ...
+---@return clouds.http.Server
+function Server:before(fn) end
 
 ---A function around all handlers; next() gives what the next one returned.
 ---@param fn fun(request: clouds.http.Request, response: clouds.http.Response, next: fun(): ...): ...

@@ -117,6 +117,12 @@ class Routes(Web):
                             ("http.server({ body = -1 })", "'body': expected a number"),
                             ("http.server(7)", "expected a table of options"),
                             ("app:use(7)", "expected a function"),
+                            ("app:before(7)", "expected a function"),
+                            ("http.server({ headers = 'X: 1' })", "'headers': expected a table of header fields"),
+                            ("http.server({ headers = { 'X' } })", "'headers': expected header fields by name"),
+                            ("http.server({ headers = { X = { true } } })", "'headers': the header field 'X'"),
+                            ("http.server({ headers = { Date = 'now' } })", "'headers': "),
+                            ("http.server({ headers = { X = 'a\\nb' } })", "'headers': "),
                             ("app:listen('nowhere')", "expected PORT, a numeric ADDRESS:PORT"),
                             ("http.serve(7)", "expected a server"),
                             ("http.serve(app)", "nowhere to listen")):
@@ -327,6 +333,40 @@ class Requests(Web):
         self.assertEqual(self.ask("POST", "/json", "{}", {"Content-Type": "text/plain"})[0], 415)
         self.assertEqual(self.ask("POST", "/json", '"' + "x" * 100 + '"', kind)[0], 413)
         self.assertEqual(self.service.err.text(), "")
+
+    def test_functions_before_handlers(self):
+        self.open("""
+            local app = http.server()
+            app:before(function(request, response)
+                response:header("X-First", "1")
+                if request.query.stop then return 403, "stopped", { ["X-Why"] = "asked" } end
+                if request.query.fail then return nil, "it broke" end
+                if request.query.raise then http.raise(418, "a teapot") end
+            end)
+            app:before(function(request) clouds.sleep(0) request.user = "glen" end)
+            app:use(function(request, response, next) return "around " .. next() end)
+            app:get("/x", function(request) return "hello " .. request.user end)
+        """)
+        status, text, headers = self.ask("GET", "/x")
+        self.assertEqual((status, text, headers["X-First"]), (200, "around hello glen", "1"))
+        status, text, headers = self.ask("GET", "/x?stop=1")
+        self.assertEqual((status, text, headers["X-First"], headers["X-Why"]), (403, "stopped", "1", "asked"))
+        self.assertEqual(self.ask("GET", "/x?raise=1")[0], 418)
+        self.assertEqual(self.ask("GET", "/nothing?stop=1")[0], 403)
+        self.assertEqual(self.service.err.text(), "")
+        self.assertEqual(self.ask("GET", "/x?fail=1")[0], 500)
+        self.service.err.wait_for("it broke")
+
+    def test_header_fields_of_all_answers(self):
+        self.open("""
+            local app = http.server({ server = "mine", headers = { ["X-All"] = "1", ["X-Two"] = { "a", "b" } }, target = 100 })
+            app:get("/x", function() return "x" end)
+            app:get("/start", function(_, response) response:start(200) response:finish("pieces") end)
+            app:get("/fail", function() error("no") end)
+        """)
+        for target, wanted in (("/x", 200), ("/start", 200), ("/fail", 500), ("/nothing", 404), ("/" + "x" * 200, 414)):
+            status, _, headers = self.ask("GET", target)
+            self.assertEqual((status, headers["Server"], headers["X-All"], headers.get_all("X-Two")), (wanted, "mine", "1", ["a", "b"]))
 
     def test_functions_around_handlers(self):
         self.open("""

@@ -173,7 +173,7 @@ static char *format(int status, const char *name, const char *value, bool is_hea
 {
     const host_http_field field = {{name, strlen(name)}, {value, strlen(value)}};
     const host_http_response response = {.status = status, .fields = &field, .field_count = 1, .body = {"body", 4}};
-    return host_http_format(&response, is_head, true, size);
+    return host_http_format(&response, (host_http_text){"", 0}, is_head, true, size);
 }
 
 static void answers(void)
