@@ -4,8 +4,8 @@
  * faster, so a millisecond is read some thirty times before it is over, however often it is asked for. A counter that
  * went back, or belongs to another processor that is behind, gives a huge difference, and the clock is read.
  * For microseconds the same look at the counter is enough once two readings have shown how long a cycle is. That is
- * measured again and again, since a virtual machine may go on elsewhere; until it is known, the clock is read each
- * time. */
+ * measured again and again, since a virtual machine may go on elsewhere. Until it is known, and where reading the clock
+ * takes long, who wants microseconds reads it. */
 #include "net/clock.h"
 
 #include <time.h>
@@ -75,10 +75,11 @@ int64_t cl_clock_read(cl_clock *clock)
     struct timespec t;
     clock->looked = clock->from = count();
     clock_gettime(CLOCK_MONOTONIC, &t);
-    int is_exact = clock->is_steady && count() - clock->from < ASIDE;
+    int is_at_once = clock->is_steady && count() - clock->from < ASIDE;
     clock->ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / MS_NS;
     clock->ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-    if (is_exact && clock->ns - clock->measured >= MEASURE_NS) measure(clock);
-    clock->cycles = is_exact && clock->cycle ? (uint64_t)(MS_NS - t.tv_nsec % MS_NS) / CYCLE_NS : 0;
+    if (is_at_once && clock->ns - clock->measured >= MEASURE_NS) measure(clock);
+    clock->is_exact = is_at_once && clock->cycle;
+    clock->cycles = clock->is_steady ? (uint64_t)(MS_NS - t.tv_nsec % MS_NS) / CYCLE_NS : 0;
     return clock->ms;
 }

@@ -12,6 +12,7 @@ typedef struct cl_clock {
     uint64_t cycle;   /* how long one is, in nanoseconds, times 2^32; 0: that is not known yet */
     int64_t measured; /* ns, when that was found out last ... */
     uint64_t counted; /* ... and the counter then */
+    int is_exact;     /* and tells how much later it is than when it was read */
     int is_steady;    /* the processor counts cycles at one speed, whatever it does */
 } cl_clock;
 
@@ -34,7 +35,9 @@ static inline int64_t cl_clock_now(cl_clock *clock)
 /* In microseconds, when cl_clock_now was called last: exact to less than one of them. */
 static inline int64_t cl_clock_micros_looked(const cl_clock *clock)
 {
-    return (clock->ns + (int64_t)((clock->looked - clock->from) * clock->cycle >> 32)) / 1000;
+    uint64_t since = clock->looked - clock->from;
+    if (since && !clock->is_exact) return cl_clock_micros();
+    return (clock->ns + (int64_t)(since * clock->cycle >> 32)) / 1000;
 }
 
 #endif
