@@ -182,7 +182,11 @@ static int enqueue_refusal(cl_context *context, const cl_command *command)
     pthread_mutex_lock(&context->inbox.lock);
     const void *until = cl_idmap_get(&context->inbox.open, key);
     int is_open = until && until != CL_OPEN_LEFT_OUT;
-    int code = is_open ? cl_queue_put(context, command, &whom) : CLOUDS_ESTALE;
+    int code = is_open ? 0 : CLOUDS_ESTALE;
+    if (is_open && command->refusal.code == CLOUDS_EEXPIRED && cl_open_has_key(context, command->id))
+        code =
+            cl_error(CLOUDS_EINVAL, "one with an idempotency key ends by itself: who repeats it may wait for longer");
+    if (code == 0) code = cl_queue_put(context, command, &whom);
     if (code == 0) cl_open_leave_out(context, command->id);
     pthread_mutex_unlock(&context->inbox.lock);
     cl_queue_wake(context, whom);
@@ -198,7 +202,8 @@ int clouds_refuse(clouds_context *handle, uint64_t request, int why)
     if (why != CLOUDS_EOVERLOAD && why != CLOUDS_EEXPIRED && why != CLOUDS_ENOMETHOD)
         code = cl_error(CLOUDS_EINVAL, "expected CLOUDS_EOVERLOAD, CLOUDS_EEXPIRED or CLOUDS_ENOMETHOD, not %d", why);
     else
-        code = with_text(context, context->threaded ? enqueue_refusal(context, &command) : cl_submit(context, &command));
+        code =
+            with_text(context, context->threaded ? enqueue_refusal(context, &command) : cl_submit(context, &command));
     cl_guard_leave(context);
     return code;
 }
@@ -221,7 +226,8 @@ int clouds_attempt(clouds_context *handle, uint64_t call, const char *args, size
     cl_context *context;
     int code = cl_guard_context(handle, &context);
     if (code != 0) return code;
-    cl_command command = {.kind = CL_DO_ATTEMPT, .change = {.id = call, .text = cl_json_trim(cl_str_of(args, args_len))}};
+    cl_command command = {.kind = CL_DO_ATTEMPT,
+                          .change = {.id = call, .text = cl_json_trim(cl_str_of(args, args_len))}};
     code = cl_check_text(args, args_len, "the list of arguments");
     if (code == 0 && args)
         code = cl_check_json(&context->config.limits, command.change.text, '[', "the list of arguments");

@@ -241,6 +241,13 @@ static inline int cl_open_is_over(const void *until)
     return (intptr_t)until != INTPTR_MAX && cl_loop_now_about() >= (intptr_t)until;
 }
 
+/* Thread mode, under the lock: a request with an idempotency key ends when the core says so, whose thread sees to it in
+ * time: a repeat may wait for longer than who called first. */
+static inline int cl_open_has_key(const cl_context *context, uint64_t request)
+{
+    return cl_idmap_get(&context->inbox.open, cl_open_key(CL_OPEN_REQUEST, request)) == cl_open_until(0);
+}
+
 /* Thread mode, under the lock: its place in `open` says so to the core, whose timer may be before the command. */
 static inline void cl_open_leave_out(cl_context *context, uint64_t request)
 {

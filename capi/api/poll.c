@@ -28,7 +28,7 @@ static int is_expired(cl_context *context, clouds_event *e, int64_t *now)
     if (!*now) *now = cl_loop_now();
     int64_t left = e->number - *now;
     e->time_left = left > 0 ? (double)left / 1000 : 0;
-    if (left > 0) return 0;
+    if (left > 0 || (context->threaded && cl_open_has_key(context, e->id))) return 0;
     const cl_command command = {.kind = CL_DO_REFUSE, .refusal = {.id = e->id, .code = CLOUDS_EEXPIRED}};
     int code = cl_submit(context, &command);
     if (code != 0 && code != CLOUDS_ESTALE) return 0;

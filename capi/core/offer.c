@@ -236,12 +236,20 @@ static void destroy(cl_offer *offer)
     cl_free(offer);
 }
 
+static void end_leaving(cl_offer *offer)
+{
+    if (!offer->leaves || (offer->queued && !offer->offered)) return;
+    offer->leaves = 0;
+    cl_op_end_unregistered(offer->node, offer->method);
+}
+
 /* Something has ended, or is allowed: who may begins. The offer may be gone after this. */
 static void go_on(cl_offer *offer, int64_t now)
 {
     shed(offer, now);
     while (!cl_list_empty(&offer->ready) && has_slot(offer)) begin(CL_OWNER(offer->ready.next, waiter, place), now);
     look_next(offer, now);
+    end_leaving(offer);
     if (!offer->offered && !offer->running && !offer->queued) destroy(offer);
 }
 
@@ -470,6 +478,13 @@ void cl_offer_withdraw(cl_offer *offer)
     go_on(offer, cl_core_now(offer->node->core));
 }
 
+int cl_offer_leaves(cl_node *node, cl_str method)
+{
+    cl_offer *offer = find(node, method);
+    if (!offer || offer->offered || !offer->queued) return 0;
+    return offer->leaves = 1;
+}
+
 void cl_offer_refuse_waiting(cl_node *node)
 {
     int64_t now = cl_core_now(node->core);
@@ -481,6 +496,7 @@ void cl_offer_refuse_waiting(cl_node *node)
             drop(w, now);
             node->unanswered++;
         }
+        end_leaving(offer);
     }
 }
 

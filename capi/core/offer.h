@@ -29,7 +29,7 @@ struct cl_offer {
     cl_node *node;
     cl_offer_spec spec;
     cl_adaptive *adaptive; /* NULL: the limit is that of `spec` */
-    int offered;
+    int offered, leaves;   /* leaves: who unregisters it waits for those that wait */
     uint32_t running, queued;
     cl_list_node waiting; /* those that wait, in the order in which they came */
     cl_list_node ready;   /* those of them whose key is free */
@@ -59,6 +59,9 @@ uint32_t cl_offer_limit(const cl_offer *offer);
 cl_offer *cl_offer_set(cl_node *node, cl_str method, const cl_offer_spec *spec);
 /* It is offered no more, or without limits; what waits goes on. */
 void cl_offer_withdraw(cl_offer *offer);
+/* A method is unregistered. 1: requests that were accepted wait for their turn; cl_op_end_unregistered follows behind
+ * the last of them. */
+int cl_offer_leaves(cl_node *node, cl_str method);
 /* A call came for it: it runs, waits or is refused. */
 void cl_offer_call(cl_offer *offer, const cl_envelope *e, int64_t now);
 /* A request of it has ended. */

@@ -27,7 +27,7 @@ int cl_op_timeout_code(const cl_core *core)
 /* The operation ends here, so the bus need not report its end. */
 static void abandon(cl_core *core, const cl_op *op)
 {
-    if (core->bus->ops->abandon && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER))
+    if (core->bus->ops->abandon && !op->is_over && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER))
         core->bus->ops->abandon(core->bus, op->id);
 }
 
@@ -131,7 +131,18 @@ void cl_op_end_all(cl_node *node, int code, const char *words)
 void cl_core_registered(cl_core *core, uint64_t operation, int code, const char *words)
 {
     cl_op *op = cl_op_find(core, operation);
-    if (op && (op->kind == CL_OP_REGISTER || op->kind == CL_OP_UNREGISTER)) cl_op_end(op, code, words, 0, CL_STR_NONE);
+    if (!op || (op->kind != CL_OP_REGISTER && op->kind != CL_OP_UNREGISTER)) return;
+    op->is_over = op->kind == CL_OP_UNREGISTER && code == 0 && cl_offer_leaves(op->node, op->text);
+    if (!op->is_over) cl_op_end(op, code, words, 0, CL_STR_NONE);
+}
+
+void cl_op_end_unregistered(cl_node *node, cl_str method)
+{
+    CL_LIST_EACH(it, &node->ops)
+    {
+        cl_op *op = CL_OWNER(it, cl_op, of_node);
+        if (op->is_over && cl_str_eq(op->text, method)) cl_op_end(op, 0, NULL, 0, CL_STR_NONE);
+    }
 }
 
 static int add_service(cl_node *node, cl_str method)

@@ -24,8 +24,9 @@ typedef struct cl_op {
     cl_node *node;
     uint64_t id, user_data;
     enum cl_op_kind kind;
-    int asked;            /* status, explain: the bus has it */
-    int failure;          /* status: no memory or too much */
+    int asked;   /* status, explain: the bus has it */
+    int is_over; /* unregister: the bus has done it, and requests that it was accepted with wait for their turn */
+    int failure; /* status: no memory or too much */
     int parts, uncertain; /* publish: deliveries to come, and whether one of them is not known */
     int64_t receivers;    /* publish: so far */
     cl_buf rows;          /* status: (length, method, length, server, length, its state)* */
@@ -49,6 +50,8 @@ cl_op *cl_op_find(const cl_core *core, uint64_t id);
 /* Raises its event and frees it. */
 void cl_op_end(cl_op *op, int code, const char *words, int64_t number, cl_str data);
 void cl_op_end_all(cl_node *node, int code, const char *words); /* words NULL: those of the code */
+/* Unregister: no request of the method waits any more. */
+void cl_op_end_unregistered(cl_node *node, cl_str method);
 /* Why it is not done in time, as far as it is known. */
 int cl_op_timeout_code(const cl_core *core);
 int cl_op_cancel(cl_core *core, uint64_t id);

@@ -173,7 +173,7 @@ CL_RARE static void refuse(cl_core *core, cl_node *node, const cl_envelope *e, i
     }
     cl_str late = CL_STR("{\"message\":\"the deadline passed before the server began\",\"code\":\"CLOUDS_EXPIRED\"}");
     cl_request_refuse_with(node, e, native ? CL_REFUSED : 0, refusal_of(code),
-                code == CLOUDS_EEXPIRED ? late : cl_error_text_of_code(core, code));
+                           code == CLOUDS_EEXPIRED ? late : cl_error_text_of_code(core, code));
 }
 
 /* A call that exceeds the limits was not begun. */
@@ -419,6 +419,8 @@ int cl_core_refuse(cl_core *core, uint64_t request, int code)
 {
     cl_request *r = cl_request_find(core, request);
     if (!r) return CLOUDS_ESTALE;
+    if (code == CLOUDS_EEXPIRED && r->once && cl_core_now(core) < r->deadline)
+        return cl_error(CLOUDS_EINVAL, "it has not expired: who repeats it waits for longer");
     cl_node *node = r->node;
     refuse_begun(r, code);
     drop(core, r);
@@ -436,6 +438,10 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
 {
     cl_request *r = CL_OWNER(timed, cl_request, timed);
     cl_node *node = r->node;
+    if (now < r->deadline) { /* a repeat waits for its answer, too, and for longer */
+        cl_timers_set(core, timed, r->deadline);
+        return;
+    }
     if (core->port.withdraw_request(core->port.self, r->id)) {
         cl_core_expire(core, r->id);
         return;

@@ -129,10 +129,10 @@ static void on_operation(lua_State *L, lc_state *s, lc_context *ctx, const cloud
 }
 
 /* Nothing is done for it, and its caller may ask another server. */
-static void refuse(lc_context *ctx, uint64_t id, int code)
+static int refuse(lc_context *ctx, uint64_t id, int code)
 {
     ctx->dirty = true;
-    clouds_refuse(ctx->context, id, code);
+    return clouds_refuse(ctx->context, id, code);
 }
 
 static void fail(lc_context *ctx, uint64_t id, const char *error, size_t len)
@@ -217,10 +217,8 @@ static lc_work work_of_request(lua_State *L, lc_state *s, lc_context *ctx, const
 {
     static const char broken[] = "{\"message\":\"the arguments cannot be taken\",\"code\":\"CLOUDS_INVALID_ARGUMENT\"}";
     lc_work work = {LC_TASK_REQUEST, 0, 0};
-    if (is_late(event)) {
-        refuse(ctx, event->id, CLOUDS_EEXPIRED);
-        return work;
-    }
+    /* It is for a repeat that waits for longer, where it is refused that it has expired. */
+    if (is_late(event) && refuse(ctx, event->id, CLOUDS_EEXPIRED) != CLOUDS_EINVAL) return work;
     if (!push_handler(L, s, event)) {
         refuse(ctx, event->id, CLOUDS_ENOMETHOD);
         return work;
@@ -298,7 +296,8 @@ static void push_published(lua_State *L, lc_state *s, const clouds_event *event)
     lua_pushnumber(L, (lua_Number)event->sequence);
     if (event->meta_len == 0 || !lc_decode_value(L, &s->codec, event->meta, event->meta_len, (lc_area){0}))
         lua_pushnil(L);
-    lua_pushnumber(L, (lua_Number)(event->data_len + event->bytes_len + event->meta_len + event->method_len));
+    lua_pushnumber(
+        L, (lua_Number)(event->data_len + event->bytes_len + event->meta_len + event->method_len + event->peer_len));
 }
 
 /* What another node wants of this one. */
@@ -431,7 +430,7 @@ void lc_dispatch(lua_State *L, lc_state *s, lc_context *ctx, const clouds_event 
         else on_operation(L, s, ctx, event);
         break;
     case CLOUDS_EVENT_UNREGISTERED:
-        lc_methods_left(L, s, event->id);
+        lc_methods_left(L, s, ctx, event->id);
         on_operation(L, s, ctx, event);
         break;
     case CLOUDS_EVENT_REGISTERED:

@@ -159,7 +159,7 @@ struct lc_state {
     int tasks_ref;   /* weak: coroutine -> its task */
     int kept_ref;    /* slot -> what is kept for its call */
     int methods_ref; /* node number -> method -> handler */
-    int leaving_ref; /* operation that unregisters -> { node, method } */
+    int leaving_ref; /* number of the context and operation that unregisters -> { node, method } */
     int serving_ref; /* node number -> node userdata that must not be collected */
     int body_ref, traceback_ref, pending_ref;
     int on_cancel_ref; /* place of a request -> its handle, and the functions to call when its caller gives up */
@@ -377,10 +377,11 @@ int lc_node_call_json(lua_State *L);
 /* It has a new table of methods, or (fresh false) none any more. */
 void lc_methods_set(lua_State *L, lc_state *s, const lc_node *node, bool fresh);
 void lc_methods_add(lua_State *L, lc_state *s, lc_node *node);
-void lc_methods_drop(lua_State *L, lc_state *s);
+/* There is no such method to unregister: its registration had failed, or it is being unregistered. */
+void lc_methods_refused(lua_State *L, lc_state *s);
 /* It is being unregistered, and dropped when that has ended, unless it is registered anew before. */
 void lc_methods_leave(lua_State *L, lc_state *s, uint64_t operation);
-void lc_methods_left(lua_State *L, lc_state *s, uint64_t operation);
+void lc_methods_left(lua_State *L, lc_state *s, const lc_context *ctx, uint64_t operation);
 int lc_methods_failed(lua_State *L);
 
 /* channel.c */

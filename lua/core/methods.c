@@ -1,5 +1,7 @@
 /* Which function serves which method of a node. One that is unregistered is served until the library says that it is
  * gone, since requests that were accepted before are still to be answered. */
+#include <stdio.h>
+
 #include "internal.h"
 
 static void push_methods(lua_State *L, lc_state *s, const lc_node *node)
@@ -19,31 +21,34 @@ void lc_methods_set(lua_State *L, lc_state *s, const lc_node *node, bool fresh)
     lua_pop(L, 1);
 }
 
-/* The method at index 2 is registered anew: what is on its way out under that name is not it. */
-static void forget_leaving(lua_State *L, lc_state *s, lc_node *node)
+/* Is the method at index 2 on its way out? `forget`: it is registered anew, and what is on its way out is not it. */
+static bool is_leaving(lua_State *L, lc_state *s, lc_node *node, bool forget)
 {
-    if (node->leaving == 0) return;
-    int top = lua_gettop(L);
+    int top = lua_gettop(L), before = node->leaving;
+    bool found = false;
+    if (before == 0) return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->leaving_ref);
     lua_pushnil(L);
     while (lua_next(L, top + 1)) {
         lua_rawgeti(L, -1, 1);
         lua_rawgeti(L, -2, 2);
-        if (lua_touserdata(L, -2) == node && lua_rawequal(L, -1, 2)) {
-            lua_pushvalue(L, top + 2);
-            lua_pushnil(L);
-            lua_rawset(L, top + 1);
-            node->leaving--;
-        }
+        bool is_it = lua_touserdata(L, -2) == node && lua_rawequal(L, -1, 2);
         lua_settop(L, top + 2);
+        found |= is_it;
+        if (!is_it || !forget) continue;
+        lua_pushvalue(L, top + 2);
+        lua_pushnil(L);
+        lua_rawset(L, top + 1);
+        node->leaving--;
     }
     lua_settop(L, top);
+    return found;
 }
 
 void lc_methods_add(lua_State *L, lc_state *s, lc_node *node)
 {
     lc_clear_handler_cache(L, s);
-    forget_leaving(L, s, node);
+    is_leaving(L, s, node, true);
     push_methods(L, s, node);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
@@ -75,16 +80,24 @@ static void drop(lua_State *L, lc_state *s, int node_at, int method_at)
     lc_node_update_anchor(L, s, node, node_at);
 }
 
-void lc_methods_drop(lua_State *L, lc_state *s)
+void lc_methods_refused(lua_State *L, lc_state *s)
 {
-    drop(L, s, 1, 2);
+    if (!is_leaving(L, s, lc_check_node(L, 1), false)) drop(L, s, 1, 2);
+}
+
+/* Numbers of operations are those of a context. */
+static void push_key(lua_State *L, const lc_context *ctx, uint64_t operation)
+{
+    char key[48];
+    snprintf(key, sizeof key, "%.0f %llu", ctx->number, (unsigned long long)operation);
+    lua_pushstring(L, key);
 }
 
 void lc_methods_leave(lua_State *L, lc_state *s, uint64_t operation)
 {
     lc_node *node = lc_check_node(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->leaving_ref);
-    lua_pushnumber(L, (lua_Number)operation);
+    push_key(L, node->ctx, operation);
     lua_createtable(L, 2, 0);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
@@ -95,15 +108,15 @@ void lc_methods_leave(lua_State *L, lc_state *s, uint64_t operation)
     node->leaving++;
 }
 
-void lc_methods_left(lua_State *L, lc_state *s, uint64_t operation)
+void lc_methods_left(lua_State *L, lc_state *s, const lc_context *ctx, uint64_t operation)
 {
     int top = lua_gettop(L);
     luaL_checkstack(L, 8, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->leaving_ref);
-    lua_pushnumber(L, (lua_Number)operation);
+    push_key(L, ctx, operation);
     lua_rawget(L, top + 1);
     if (lua_istable(L, -1)) {
-        lua_pushnumber(L, (lua_Number)operation);
+        push_key(L, ctx, operation);
         lua_pushnil(L);
         lua_rawset(L, top + 1);
         lua_rawgeti(L, top + 2, 1);

@@ -223,7 +223,7 @@ static int node_unregister(lua_State *L)
     lc_handle slot = slot_for(L, s, false, &options);
     int code = clouds_node_unregister(node->node, method, len, &options, &operation);
     if (code == 0) lc_methods_leave(L, s, operation);
-    if (code == CLOUDS_EINVAL) lc_methods_drop(L, s); /* its registration had failed */
+    if (code == CLOUDS_EINVAL) lc_methods_refused(L, s);
     if (code != 0) return refused(L, s, slot, code);
     return wait_operation(L, node, slot, operation);
 }

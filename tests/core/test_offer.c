@@ -401,14 +401,41 @@ static void what_waits_is_served_after_the_end_of_the_offer(void)
     uint64_t id = come(&f, "c.9", "[0]", 0);
     come(&f, "c.9", "[1]", 0);
     CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), &(cl_op_spec){.id = 8}), 0);
+    cl_core_registered(f.core, 8, 0, NULL);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_UNREGISTERED), 0);
     answer(&f, id);
     CHECK_INT(begun(&f), 2);
+    CHECK_INT(fake_count(&f, CLOUDS_EVENT_UNREGISTERED), 1); /* behind what waited */
+    CHECK_INT(fake_last_event(&f)->e.type, CLOUDS_EVENT_UNREGISTERED);
     const cl_offer_spec again = {.concurrency = 1, .queue = 10};
     CHECK_INT(cl_node_offer(f.node, CL_STR("up"), &again, &(cl_op_spec){.id = 9}), 0);
     CHECK_INT(come(&f, "c.9", "[2]", 0), 0); /* the one before still runs */
-    answer(&f, fake_last_event(&f)->e.id);
+    answer(&f, fake_find(&f, CLOUDS_EVENT_REQUEST)->e.id);
     CHECK_INT(begun(&f), 3);
     fake_end(&f);
+}
+
+/* However what waits ends: canceled, too old, or served by the method that is there again. */
+static void who_unregisters_hears_when_nothing_waits(void)
+{
+    for (int way = 0; way < 3; way++) {
+        fake f = {0};
+        start_server(&f, (cl_offer_spec){.concurrency = 1, .queue = 10, .age = 100, .target = 100});
+        come(&f, "c.9", "[0]", 0);
+        fake_inbound_args(&f, f.node, "c.9", "waits", "up", "[1]", CL_NATIVE, 0);
+        CHECK_INT(cl_node_unregister(f.node, CL_STR("up"), &(cl_op_spec){.id = 8}), 0);
+        cl_core_registered(f.core, 8, 0, NULL);
+        CHECK_INT(fake_count(&f, CLOUDS_EVENT_UNREGISTERED), 0);
+        if (way == 0) fake_cancel(&f, f.node, "c.9", "waits");
+        if (way == 1) fake_advance(&f, 200);
+        if (way == 2)
+            CHECK_INT(cl_node_offer(f.node, CL_STR("up"), &(cl_offer_spec){.concurrency = 1, .queue = 1},
+                                    &(cl_op_spec){.id = 9}),
+                      0);
+        CHECK_INT(fake_count(&f, CLOUDS_EVENT_UNREGISTERED), 1);
+        CHECK_INT(fake_find(&f, CLOUDS_EVENT_UNREGISTERED)->e.code, 0);
+        fake_end(&f);
+    }
 }
 
 static void the_drain_serves_what_waits(void)
@@ -460,6 +487,7 @@ int main(void)
     RUN(no_room_for_the_event);
     RUN(limits_can_change);
     RUN(what_waits_is_served_after_the_end_of_the_offer);
+    RUN(who_unregisters_hears_when_nothing_waits);
     RUN(the_drain_serves_what_waits);
     RUN(the_end_of_the_drain_refuses_what_waits);
     return tap_end();

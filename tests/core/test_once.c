@@ -160,6 +160,27 @@ static void an_answer_that_is_late_is_kept(void)
     fake_end(&f);
 }
 
+/* Who repeats it waits for longer: it ends when nobody waits any more. */
+static void one_that_waits_to_be_begun_has_the_time_of_its_repeat(void)
+{
+    fake f = {0};
+    start_server(&f);
+    uint64_t request = come(&f, "k", "c.9", "a", "[1]"); /* has a second */
+    f.once = "k";
+    CHECK_INT(fake_inbound_args(&f, f.node, "c.9", "b", "up", "[1]", FLAGS, f.now + 5000), 0);
+    f.once = NULL;
+    f.waiting = 1;
+    fake_advance(&f, 4900);
+    CHECK_INT(cl_core_request(f.core, request, &(int64_t){0}), 1);
+    CHECK_INT(f.n_sent, 0);
+    fake_advance(&f, 200);
+    CHECK_INT(cl_core_request(f.core, request, &(int64_t){0}), 0);
+    CHECK_INT(f.n_sent, 2);
+    check_refused(&f.sent[0], "a", CLOUDS_EEXPIRED);
+    check_refused(&f.sent[1], "b", CLOUDS_EEXPIRED);
+    fake_end(&f);
+}
+
 static void one_that_is_never_answered_ends(void)
 {
     fake f = {0};
@@ -273,7 +294,7 @@ static void the_oldest_answers_go_first(void)
     CHECK(third != 0);
     CHECK_INT(come(&f, "2", "c.9", "d", "[1]"), 0); /* is there still */
     uint64_t fourth = come(&f, "1", "c.9", "e", "[1]");
-    CHECK(fourth != 0); /* is not */
+    CHECK(fourth != 0);                             /* is not */
     CHECK_INT(come(&f, "5", "c.9", "f", "[1]"), 0); /* those that run take all the room */
     check_refused(fake_last_sent(&f), "f", CLOUDS_EOVERLOAD);
     cl_core_answer(f.core, third, CL_STR_NONE, CL_STR("[3]"));
@@ -419,6 +440,7 @@ int main(void)
     RUN(a_refusal_frees_the_key);
     RUN(what_waited_for_its_turn_is_answered_to_all);
     RUN(an_answer_that_is_late_is_kept);
+    RUN(one_that_waits_to_be_begun_has_the_time_of_its_repeat);
     RUN(one_that_is_never_answered_ends);
     RUN(a_key_is_free_after_its_window);
     RUN(who_gives_up_does_not_stop_it);

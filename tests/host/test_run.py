@@ -53,6 +53,20 @@ class Scripts(Case):
                           (os.path.join(self.folder, "parts", "link"), "/")):
             self.assertEqual(self.run_clouds("run", path, cwd=cwd).stdout, "321\n", path)
 
+    def test_it_ends_when_the_methods_of_several_connections_are_gone(self):
+        """Each connection counts its operations by itself, so two of them have the same number."""
+        script = self.file("main.lua", """
+            local clouds = require "clouds"
+            clouds.spawn(function()
+                local servers = { clouds.server { url = "inproc:a" }, clouds.server { url = "inproc:b" } }
+                for _, each in ipairs(servers) do assert(each:register("m", print)) end
+                local results = clouds.wait_all(function() return servers[1]:unregister "m" end,
+                    function() return servers[2]:unregister "m" end)
+                print(results[1][1], results[2][1])
+            end)
+        """)
+        self.assertEqual(self.run_clouds("run", script).stdout, "true\ttrue\n")
+
     def test_modules_beside_the_script_come_before_those_of_the_current_folder(self):
         os.mkdir(os.path.join(self.folder, "here"))
         self.file("one.lua", "return 'beside'")

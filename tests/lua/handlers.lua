@@ -681,6 +681,83 @@ t.test("one that is late is not begun, and its key is free again", function()
   t.is({ client:call("order", {}, { once = "o7", timeout = 20 }), begun }, { "done", 1 })
 end)
 
+t.test("one that is late is begun for who repeats it, and has more time", function()
+  local begun, got, err = 0, nil, nil
+  assert(server:register("order", function()
+    begun = begun + 1
+    return "done"
+  end))
+  clouds.wait_all({
+    function()
+      client:call("busy", {}, { timeout = 20 })
+    end,
+    function()
+      client:call("order", {}, { deadline = 0.2, once = "o8" })
+    end,
+    function()
+      got, err = client:call("order", {}, { deadline = 20, timeout = 20, once = "o8" })
+    end,
+  })
+  t.is({ begun, got, err }, { 1, "done" })
+end)
+
+t.test("what waits for its turn is served when its method is unregistered", function()
+  assert(server:register("slow", function(i)
+    clouds.sleep(0.05)
+    return i
+  end, { concurrency = 1, queue = 10, queue_age = 20 }))
+  client:call("slow", { 0 })
+  local tasks, unregistered = {}, nil
+  for i = 1, 4 do
+    tasks[i] = clouds.spawn(function()
+      return client:call("slow", { i }, { timeout = 20 })
+    end)
+  end
+  t.eventually(function()
+    local own = server:status().own[server.id].methods.slow
+    return own.running == 1 and own.waiting == 3
+  end)
+  unregistered = clouds.spawn(function()
+    return server:unregister("slow")
+  end)
+  local got = {}
+  for i = 1, 4 do
+    got[i] = tasks[i]:wait()
+  end
+  t.is(got, { 1, 2, 3, 4 })
+  t.is(unregistered:wait(), true)
+end)
+
+t.test("a method that is unregistered twice at once is served until that is done", function()
+  local again
+  assert(server:register("twice", function(i)
+    if i == 1 then
+      again = {
+        clouds.spawn(function()
+          return server:unregister("twice")
+        end),
+        clouds.spawn(function()
+          return server:unregister("twice")
+        end),
+      }
+    end
+    return i
+  end))
+  client:call("twice", { 0 })
+  local tasks, got = {}, {}
+  for i = 1, 3 do
+    tasks[i] = clouds.spawn(function()
+      return client:call("twice", { i }, { timeout = 20, server = server.id })
+    end)
+  end
+  for i = 1, 3 do
+    got[i] = tasks[i]:wait()
+  end
+  t.is(got, { 1, 2, 3 })
+  t.is(again[1]:wait(), true)
+  t.is(select(2, again[2]:wait()).code, "CLOUDS_INVALID_ARGUMENT")
+end)
+
 t.test("behind its deadline the handler of one with an idempotency key still calls others", function()
   assert(server:register("put", function()
     clouds.sleep(0.05)

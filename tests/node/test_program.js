@@ -277,6 +277,25 @@ test('a request that is late is not begun, and its key is free again', async () 
   await until(() => own.counters().expired_requests === 1, 'it has expired');
   assert.strictEqual(begun, 0);
   assert.strictEqual(await client.call('order', [], { once: 'o7', timeout: 20 }), 'done');
+  // Who repeats it has more time: it is begun for that.
+  begun = 0;
+  const again = client.call('busy', [], { timeout: 20 });
+  const late = client.call('order', [], { deadline: 0.2, once: 'o8' }).catch(() => {});
+  const repeat = client.call('order', [], { deadline: 20, timeout: 20, once: 'o8' });
+  await Promise.all([again, late]);
+  assert.strictEqual(await repeat, 'done');
+  assert.strictEqual(begun, 1);
+  await own.exitP();
+});
+
+test('what waits for its turn is served when its method is unregistered', async () => {
+  const own = clouds.createServer();
+  await own.registerP('slow', (i) => new Promise((resolve) => setTimeout(resolve, 50, i)), { concurrency: 1, queue: 10, queueAge: 20 });
+  const calls = [1, 2, 3, 4].map((i) => client.call('slow', [i], { timeout: 20 }));
+  const state = async () => Object.values((await own.statusP()).own)[0].methods.slow;
+  for (let now = {}; now.running !== 1 || now.waiting !== 3; ) now = await state();
+  await own.unregisterP('slow');
+  assert.deepStrictEqual(await Promise.all(calls), [1, 2, 3, 4]);
   await own.exitP();
 });
 

@@ -108,7 +108,7 @@ class Channels(PythonCase):
             self.assertEqual(list(watch), [])
             closer.join()
 
-    def slow(self, **options):
+    def slow(self, text="x" * 1000, **options):
         """What a function gets that is at work with the first of six, and is told of a seventh later; and what is missing."""
         here, there = self.pair()
         got, release = [], threading.Event()
@@ -122,7 +122,7 @@ class Channels(PythonCase):
 
         def publish(i):
             before = here.counters()["delivered"]
-            there.publish("slow", [i, "x" * 1000])
+            there.publish("slow", [i, text])
             wait_until(lambda: here.counters()["delivered"] > before)
             wait_until(lambda: subscription._seen == i)
         put, subscription._seen = subscription._put, 0
@@ -146,6 +146,7 @@ class Channels(PythonCase):
         self.assertEqual(self.slow(queue=2), [(1, 0), (5, 3), (6, 0), (7, 0)])
         self.assertEqual(self.slow(queue=2, keep_oldest=True), [(1, 0), (2, 0), (3, 0), (7, 3)])
         self.assertEqual(self.slow(queue_bytes=2500), [(1, 0), (5, 3), (6, 0), (7, 0)])
+        self.assertEqual(self.slow("\u6f22" * 333, queue_bytes=2500), [(1, 0), (5, 3), (6, 0), (7, 0)])
 
     def test_a_watch_has_a_limit_in_bytes(self):
         here, there = self.pair()

@@ -207,6 +207,65 @@ class Sync(PythonCase):
             caller.join(BOUND)
         self.assertEqual(self.client.call("order", once="o7"), "done")
 
+    def test_what_has_begun_is_not_refused_as_not_done(self):
+        """A handler that gives something to be awaited, and is no async function, has done what it does."""
+        server, begun, got = self.node("Server", workers=8), [], []
+        server._most_requests = 1
+
+        class Work:
+            def __init__(self):
+                begun.append(1)
+
+            def __await__(self):
+                yield from asyncio.sleep(0.2).__await__()
+                return "done"
+
+        async def waits():
+            await asyncio.sleep(0.2)
+            return "done"
+        server.register("work", Work)
+        server.register("waits", waits)
+        server.ready()
+
+        def call(method):
+            try:
+                got.append(self.client.call(method, timeout=BOUND))
+            except clouds.Error as problem:
+                got.append((type(problem), problem.outcome))
+        for method, refused in (("work", (clouds.ServiceError, "APP_ERROR")), ("waits", (clouds.Overloaded, "NOT_DONE"))):
+            got.clear()
+            callers = [threading.Thread(target=call, args=(method,)) for _ in range(6)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join(BOUND)
+            self.assertEqual(set(got), {"done", refused}, method)
+        self.assertEqual(len(begun), 6)
+
+    def test_who_has_given_up_is_forgotten_with_its_request(self):
+        server, kept = self.node("Server"), []
+        server.register("keeps", lambda: kept.append(clouds.request().detach()))
+        server.ready()
+        for _ in range(5):
+            self.raises(clouds.Timeout, "", self.client.call, "keeps", deadline=0.05)
+        wait_until(lambda: len(server._canceled._ids) == 5)
+        kept.clear()
+        gc.collect()
+        wait_until(lambda: not server._canceled._ids)
+
+    def test_what_waits_for_its_turn_is_served_when_its_method_is_unregistered(self):
+        server, got = self.node("Server"), []
+        server.register("slow", lambda i: time.sleep(0.05) or i, concurrency=1, queue=10, queue_age=BOUND)
+        server.ready()
+        callers = [threading.Thread(target=lambda i=i: got.append(self.client.call("slow", i, timeout=BOUND))) for i in range(4)]
+        for caller in callers:
+            caller.start()
+        wait_until(lambda: next(iter(server.status()["own"].values()))["methods"]["slow"].get("waiting") == 3)
+        server.unregister("slow")
+        for caller in callers:
+            caller.join(BOUND)
+        self.assertEqual(sorted(got), [0, 1, 2, 3])
+
     def test_behind_the_deadline_of_one_with_a_key_others_are_called(self):
         server, other = self.node("Server"), self.node("Client")
         server.register("put", lambda: time.sleep(0.05) or "put")

@@ -24,7 +24,7 @@ const MAX_DEFERRED = 64 << 20; // characters of such answers
 const LIMIT = codeOf('CLOUDS_LIMIT_REACHED'),
   STALE = codeOf('CLOUDS_STALE_ID'),
   CLOSED = codeOf('CLOUDS_CLOSED'),
-  EXPIRED = codeOf('CLOUDS_EXPIRED'),
+  INVALID = codeOf('CLOUDS_INVALID_ARGUMENT'),
   NO_MEMORY = codeOf('CLOUDS_OUT_OF_MEMORY');
 const UNSENDABLE = 'the answer could not be sent';
 
@@ -206,9 +206,16 @@ class Bridge {
   begin(request, args) {
     const node = this.owner || this.weak.deref();
     this.open++;
-    if (request.timeLeft() === 0) request.refuse('CLOUDS_EXPIRED');
+    if (request.timeLeft() === 0 && this.expire(request)) request.close();
     else if (node) node._onRequest(request, args);
     else request.refuse('CLOUDS_NO_SUCH_METHOD');
+  }
+
+  // Whether nobody waits for it any more. Who repeats one with an idempotency key may wait for longer than who called.
+  expire(request) {
+    const code = this.closed ? CLOSED : addon.requestExpire(this.handle, request.id);
+    if (code === STALE) this.expired++; // the library has closed it
+    return code !== INVALID;
   }
 
   answered(request) {
@@ -362,7 +369,7 @@ class Bridge {
       const again = { kind, id, text: texts[problems[i]], area: number ? areas[number - 1] : null };
       if (kind === CALL || kind === CALL_WITH || (kind >= SEND && kind <= STATUS)) this.orderFailed(kind, id, slot, code, words);
       else if (kind === ATTEMPT) this.attemptFailed(slot, id, code, words);
-      else if (code === STALE || code === CLOSED) this.expired += kind === REFUSE && parseInt(again.text, 10) === EXPIRED ? 1 : 0;
+      else if (code === STALE || code === CLOSED) continue;
       else if (kind !== REPLY && kind !== FAIL) this.defer(again);
       else if (!flags) this.replyFailed(again, code, words);
     }

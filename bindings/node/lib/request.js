@@ -53,6 +53,12 @@ class Request {
     this.transport.refuseRequest(this.id, name);
   }
 
+  /** It is over without an answer of ours. */
+  close() {
+    if (!this.answered) this.transport.answered(this);
+    this.answered = true;
+  }
+
   reply(error, values) {
     if (!this.answered) this.transport.answered(this);
     this.answered = true;

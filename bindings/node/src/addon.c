@@ -89,6 +89,7 @@ static napi_value export_all(napi_env env, napi_value exports)
                {"bytesMark", addon_bytes_mark},
                {"exitCode", addon_exit_code},
                {"requestOpen", addon_request_is_open},
+               {"requestExpire", addon_request_expire},
                {"spanBegin", addon_span_begin},
                {"spanEnd", addon_span_end},
                {"spanId", addon_span_id},

@@ -183,6 +183,20 @@ napi_value addon_request_is_open(napi_env env, napi_callback_info info)
     return yes;
 }
 
+/* requestExpire(bridge, request): what clouds_refuse gives for it. */
+napi_value addon_request_expire(napi_env env, napi_callback_info info)
+{
+    size_t argc = 2;
+    napi_value a[2], code = NULL;
+    double request = 0;
+    napi_get_cb_info(env, info, &argc, a, NULL, NULL);
+    addon_bridge *bridge = addon_bridge_of(env, a[0]);
+    if (!bridge) return NULL;
+    napi_get_value_double(env, a[1], &request);
+    napi_create_int32(env, clouds_refuse(bridge->context, (uint64_t)request, CLOUDS_EEXPIRED), &code);
+    return code;
+}
+
 /* id(bridge): text */
 napi_value addon_node_id(napi_env env, napi_callback_info info)
 {

@@ -93,6 +93,7 @@ napi_value addon_node_id(napi_env env, napi_callback_info info);
 napi_value addon_hold(napi_env env, napi_callback_info info);
 napi_value addon_configure(napi_env env, napi_callback_info info);
 napi_value addon_request_is_open(napi_env env, napi_callback_info info);
+napi_value addon_request_expire(napi_env env, napi_callback_info info);
 napi_value addon_trace_id(napi_env env, napi_callback_info info);
 napi_value addon_counters(napi_env env, napi_callback_info info);
 addon_bridge *addon_bridge_of(napi_env env, napi_value handle); /* NULL: an exception is pending */

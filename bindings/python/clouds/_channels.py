@@ -46,8 +46,9 @@ def message_of(event: Event, missed: int, lagged: bool) -> Message:
 
 
 def _bytes_of(event: Event) -> int:
-    """So much of queue_bytes a message takes, as in the queue of the library: its texts."""
-    return len(event.data) + len(event.area) + len(event.meta) + len(event.method) + len(event.peer)
+    """So much of queue_bytes a message takes, as in the queue of the library: the bytes of its texts."""
+    texts = (event.data, event.meta, event.method, event.peer)
+    return len(event.area) + sum(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 class Waiting:

@@ -191,6 +191,7 @@ class NodeBase(Publishing, Asking, _Live):
         return code
 
     def _forget(self, context: Any, request: int, error: bytes) -> None:
+        self._canceled.ended(request)
         lib.clouds_fail(context, request, error, len(error), None, 0)
 
     def _longest_close(self, drain: float) -> float:

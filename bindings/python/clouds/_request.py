@@ -3,6 +3,7 @@ import contextvars
 import ctypes
 import logging
 import time
+import types
 from typing import Any, Awaitable, Callable, Dict, Iterator, NamedTuple, Optional
 
 from clouds import _abi
@@ -14,7 +15,7 @@ from clouds._library import lib
 from clouds._options import CallOptions
 from clouds._payload import reply_of
 from clouds._values import Values, decode_along, encode_list, members, with_bytes
-from clouds.errors import LimitReached, ServiceError, StaleId
+from clouds.errors import LimitReached, Overloaded, ServiceError, StaleId
 
 MAX_REPLY_WAIT = 60.0  # seconds that a handler waits to hand in an answer whose caller did not say how long it waits
 MOST_CANCELED = 100000  # ids that are remembered
@@ -235,6 +236,8 @@ class Request:
         if not self.canceled and (time.monotonic() - self._arrived < RECENT or self.open):
             return False
         if self._open and not self._refuse(_abi.CLOUDS_EEXPIRED):
+            if self._open:
+                return False  # who repeats it waits for longer
             self._owner._count("expired_requests")  # the library had closed it, as it does one that is late
         return True
 
@@ -245,6 +248,16 @@ class Request:
         except Error:
             return False
         return True
+
+    def _without_room(self, handler: Callable[..., Any], result: Any) -> None:
+        """What its handler gave cannot be awaited. Of an async function nothing has run yet; others did what they do."""
+        is_coroutine = isinstance(result, types.CoroutineType)
+        if is_coroutine and result.cr_code is getattr(handler, "__code__", None):
+            self._refuse(_abi.CLOUDS_EOVERLOAD)
+        else:
+            self._fail_soon(Overloaded("too many results of handlers are awaited already"))
+        if is_coroutine:
+            result.close()
 
     def _fail_soon(self, problem: BaseException) -> None:
         """Answers with an error, as soon as there is room for it. Whether the caller still waits is not known."""

@@ -239,7 +239,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             hooked.problem = problem
             hand_in(self, lib.clouds_cancel, call)
 
-    def _await_result(self, request: Request, result: Awaitable[Any]) -> None:
+    def _await_result(self, request: Request, handler: Callable[..., Any], result: Awaitable[Any]) -> None:
         """Awaits what an async handler gives, in the loop for these."""
         from clouds._delayed import in_background, serve_later
         with self._counting:
@@ -247,9 +247,7 @@ class Node(_Keywords, SyncPublishing, SyncExplaining, SyncAsking, NodeBase):
             self._running += 0 if full else 1
         if full:
             self._count("queue_refusals")
-            request._refuse(_abi.CLOUDS_EOVERLOAD)
-            if isinstance(result, types.CoroutineType):
-                result.close()
+            request._without_room(handler, result)
             return
         future = in_background(serve_later(request, result))
         future.add_done_callback(self._awaited)
@@ -495,6 +493,6 @@ def _serve(node: Node, request: Request, handler: Callable[..., Any], event: Eve
     try:
         result = serve(request, handler, event, _finish_now)
         if result is not None:
-            node._await_result(request, result)
+            node._await_result(request, handler, result)
     except BaseException as problem:
         log_failure("a request could not be answered", problem)

@@ -787,8 +787,9 @@ CLOUDS_API int clouds_fail(clouds_context *context, uint64_t request, const char
  * caller gets the error `code` with CLOUDS_OUTCOME_NOT_DONE, or asks another server, and an idempotency key is free
  * again; after clouds_fail it would count as executed. `code`: CLOUDS_EOVERLOAD (there is no room for it),
  * CLOUDS_EEXPIRED (its caller has given up, and it counts among the `expired_requests`) or CLOUDS_ENOMETHOD (nobody
- * serves its method any more). Errors: CLOUDS_ESTALE (answered or closed), CLOUDS_EINVAL (another code), CLOUDS_EHANDLE,
- * CLOUDS_ENOMEM (then it is open as before). Thread: by mode. Since 0.3. */
+ * serves its method any more). Errors: CLOUDS_ESTALE (answered or closed), CLOUDS_EINVAL (another code; or CLOUDS_EEXPIRED
+ * of one with an idempotency key whose repeat waits for longer, so that it is to be served), CLOUDS_EHANDLE,
+ * CLOUDS_ENOMEM; then it is open as before. Thread: by mode. Since 0.3. */
 CLOUDS_API int clouds_refuse(clouds_context *context, uint64_t request, int code);
 
 /* Answers CLOUDS_EVENT_FIND_SERVER, whose id is `question`: the call goes to `server`; `server_len` 0 means that
