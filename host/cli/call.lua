@@ -37,6 +37,12 @@ function M.text(command, word)
     (word:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end)))
 end
 
+-- The node to ask, or nil where none is named. An empty text would be taken for that.
+function M.server(command, word)
+  if word == "" then args.fail(command, "--server: expected the id of a node, and not an empty text") end
+  return word and M.text(command, word)
+end
+
 local function from_json(command, word)
   local value, problem = require("clouds").json.decode(word)
   if not problem then return bytes.read(value) end
@@ -88,7 +94,7 @@ function M.run(command, options, operands, ends)
   common.command(command, options, function()
     local list = M.arguments(command, operands, 2, options.string)
     if options.once == "" then args.fail(command, "--once: expected a key, and not an empty text") end
-    local call = { method = M.text(command, operands[1]), server = options.server and M.text(command, options.server) }
+    local call = { method = M.text(command, operands[1]), server = M.server(command, options.server) }
     local client = common.open(command, "client", {})
     common.fail_fast(client, options.json)
     local about = options.tell_server and {} or nil

@@ -36,6 +36,7 @@ local RARER = {
   correlation = true,
   about = true,
 }
+local FILLED = { server = true, once = true, reply_to = true }
 local OF_BIND = { "timeout", "deadline", "retry", "on_retry" }
 
 local MAX_RETRIES = select(3, core.options()).retries
@@ -45,7 +46,7 @@ local function check_value(name, value, level)
     error(("option 'retry': expected a whole number from 0 to %d"):format(MAX_RETRIES), level + 1)
   elseif (name == "timeout" or name == "deadline") and (value < 0 or value ~= value) then
     error(("option '%s': expected a number of seconds, 0 or more"):format(name), level + 1)
-  elseif value == "" and (name == "once" or name == "reply_to") then -- it would be taken for none
+  elseif value == "" and FILLED[name] then -- it would be taken for none
     error(("option '%s': expected a text, and not an empty one"):format(name), level + 1)
   end
 end

@@ -105,6 +105,10 @@ class Commands:
         result = self.run_clouds("call", "echo", "1", "--server", "s.nobody", "--deadline", "2")
         self.assertIn(result.returncode, (3, 4))
         self.assertIn("s.nobody", result.stderr)
+        for command in ("call", "notify", "trace"):
+            result = self.run_clouds(command, "echo", "1", "--server", "")
+            self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
+            self.assertIn("--server: expected the id of a node, and not an empty text", result.stderr)
 
     def test_a_key_runs_once(self):
         self.start_service()

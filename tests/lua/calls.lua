@@ -296,6 +296,11 @@ t.test("an error says what it is about", function()
   local _, err = client:call("nobody serves this", {}, { server = "s.nobody" })
   t.is({ err.method, err.server }, { "nobody serves this", "s.nobody" })
   t.has(tostring(err), "nobody serves this")
+  for _, ask in ipairs({ client.call, client.notify }) do
+    t.raises(function()
+      ask(client, "echo", {}, { server = "" })
+    end, "option 'server': expected a text, and not an empty one")
+  end
   _, err = echo(("x"):rep(5000000))
   t.is({ err.method, err.size, err.limit, err.code }, { "echo", 5000004, 4194304, "CLOUDS_TOO_BIG" })
   t.has(tostring(err), "5000004")

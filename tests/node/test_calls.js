@@ -754,6 +754,9 @@ test('wrong input is told at once', async () => {
   for (const timeout of ['1', -1, NaN, {}])
     assert.throws(() => client.call('add', [], { timeout }, () => {}), TypeError);
   assert.throws(() => client.call('add', [], { server: 5 }, () => {}), TypeError);
+  const nobody = { server: '' };
+  for (const call of [client.callP('add', [1, 2], nobody), client.notify('add', [1, 2], nobody), client.bindP('add', nobody)(1, 2)])
+    await assert.rejects(call, { name: 'TypeError', message: /server is .* not an empty one/ });
   await assert.rejects(client.callP('add', [], { signal: 5 }), { message: 'clouds: signal is an AbortSignal' });
   const circular = [];
   circular.push(circular);

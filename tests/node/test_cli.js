@@ -80,6 +80,7 @@ test('a key of a call', async () => {
     [await once('order 7', '2'), 3, /^CLOUDS_KEY_CONFLICT: /],
     [await once('x'.repeat(256)), 2, /^CLOUDS_TOO_BIG: /],
     [await once(''), 2, /once is a string, and not an empty one/],
+    [await npx('call', '--server', '', 'count'), 2, /server is the id of a node, and not an empty one/],
   ];
   for (const [[code, out, said], wanted, words] of refused) {
     assert.deepStrictEqual([code, out], [wanted, '']);

@@ -47,6 +47,8 @@ class Calls(Serving):
 
     def test_nobody_there(self):
         self.raises(clouds.NoAvailableServer, "", self.client.call, "elsewhere")
+        for function in (self.client.call, self.client.notify, self.client.bind):
+            self.raises(ValueError, "server: expected the id of a node, and not an empty text", function, "add", server="")
         problem = self.raises(clouds.Error, "", self.client.call, "add", 1, 2, server="s.nobody.1.1", timeout=10)
         self.assertEqual(problem.outcome, "NOT_DONE")
 

@@ -41,6 +41,7 @@ class Cli(PythonCase):
         self.run_it("call", "test.hello", '"Glen"', '"hi"', out='"Hello Glen, hi"\n')
         self.run_it("call", "test.hello", "-s", "Glen", "--json", "-1", "-t5", out='["Hello Glen, -1"]\n')
         self.run_it("--url=" + self.url, "call", "pair", "--server", self.server.id, out="1\nnull\n")
+        self.run_it("call", "pair", "--server", "", code=2, err="server: expected the id of a node, and not an empty text")
         self.run_it("call", "pair", "--json", "--retry", "2", "--deadline", "9", out="[1,null]\n")
 
     def test_once(self):

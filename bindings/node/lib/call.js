@@ -187,6 +187,7 @@ function metaOf({ meta }) {
 
 function nameOf(server) {
   if (typeof server !== 'string' || server.includes('\0')) throw new TypeError('clouds: server is the id of a node');
+  if (server === '') throw new TypeError('clouds: server is the id of a node, and not an empty one'); // that would be taken for none
   return server;
 }
 

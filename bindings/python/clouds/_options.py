@@ -256,6 +256,8 @@ class CallOptions:
         self._meta = b"" if not meta else encode_list((dict(meta),))[1:-1]
         if server is not None and not isinstance(server, str):
             raise TypeError(f"server: expected the id of a node, got {server!r}")
+        if server == "":
+            raise ValueError("server: expected the id of a node, and not an empty text")  # that would be taken for none
         self._flags, self._server = flags, (server or "").encode()
         self._more = more or _NOTHING_MORE
         self._flags |= self._more.flags
