@@ -46,6 +46,18 @@ static void remove_left_over(const char *path)
     if (is_dead) unlink(path);
 }
 
+/* libuv says of a folder that is not there that access to it is denied. */
+static bool is_folder_missing(const char *path)
+{
+    char folder[sizeof ((struct sockaddr_un *)0)->sun_path];
+    struct stat found;
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash) return false;
+    slash[slash == folder] = '\0';
+    return stat(folder, &found) != 0 && errno == ENOENT;
+}
+
 /* Nobody but who may connect can, from the first moment on. */
 static int bind_unix(host_http_server *server, const host_http_address *address)
 {
@@ -53,6 +65,7 @@ static int bind_unix(host_http_server *server, const host_http_address *address)
     mode_t before = umask(0177);
     int code = uv_pipe_bind(&server->listener.pipe, address->path);
     umask(before);
+    if (code == UV_EACCES && is_folder_missing(address->path)) code = UV_ENOENT;
     if (code == 0 && address->mode != 0600 && chmod(address->path, (mode_t)address->mode) != 0)
         code = uv_translate_sys_error(errno);
     return code;

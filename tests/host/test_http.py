@@ -184,6 +184,12 @@ class Listening(Http):
         self.assertTrue(os.path.exists(self.path))
         self.open()
         self.assertEqual(self.status(b"GET / HTTP/1.0\r\n\r\n"), 200)
+        nowhere = os.path.join(self.folder, "nowhere", "http.sock")
+        for options, words in ((("--listen", f"unix:{nowhere}"), f"{nowhere}: no such file or directory"),
+                               (("--admin", f"unix:{nowhere}"), f"{nowhere}: no such file or directory")):
+            result = self.run_clouds("run", *options, "-e", "require('clouds.http').serve(require('clouds.http').server(print))")
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn(words, result.stderr)
         file = self.file("precious", "text")
         result = self.run_clouds("run", "-e", f"print(require('clouds.http').server():listen('unix:{file}'))")
         self.assertIn("in use", result.stdout)
