@@ -41,6 +41,10 @@ const TAKEN = new Set([
   'clear_servers',
 ]);
 
+// Where a node is connected to, and what it is.
+const OF_CONNECTION = new Set(['url', 'redis', 'connection']),
+  FIXED = new Set(['type', 'notAutoCleanRemoteServer']);
+
 function snake(name) {
   return name.replace(/[A-Z]/g, (letter) => '_' + letter.toLowerCase());
 }
@@ -159,6 +163,8 @@ function live(options) {
     const option = name === 'retry' ? 'retries' : snake(name),
       value = options[name];
     if (value === undefined) continue;
+    if (OF_CONNECTION.has(name)) throw failure('CLOUDS_INVALID_OPTION', `the option '${name}' belongs to the connection, and cannot be changed`);
+    if (FIXED.has(name)) throw failure('CLOUDS_INVALID_OPTION', `the option '${name}' cannot change while the node lives`);
     if (!scopes.has(option) || (TAKEN.has(option) && name !== 'retry'))
       throw failure('CLOUDS_INVALID_OPTION', `the option ${log.printable(name)}: ${hint(name, NAMES, 'docs/CONFIGURATION.md lists them')}`);
     if (!['string', 'number', 'boolean'].includes(typeof value))
