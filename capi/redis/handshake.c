@@ -143,7 +143,7 @@ static void on_auth(void *self, const cl_pending *pending, const cl_reply *reply
 {
     cl_session *s = self;
     if (!passes(s, reply, cl_redis_needs_no_password)) return;
-    if (reply->items[0].type == CL_REPLY_ERROR)
+    if (reply->items[0].type == CL_REPLY_ERROR && !s->pushes) /* a context has two connections, and says it once */
         cl_log(CLOUDS_LOG_WARN, "%s: the address has a password, but this Redis has none", s->address->display_url);
     step_done(s);
 }

@@ -53,13 +53,33 @@ static void a_wrong_password_is_named(void)
     refused(":wrong@", "does not accept this");
 }
 
+static char told[20000];
+
+static void on_log(void *self, int level, const char *line)
+{
+    size_t n = strlen(told);
+    if (level >= CLOUDS_LOG_WARN) snprintf(told + n, sizeof told - n, "%s\n", line);
+}
+
+static int times(const char *words)
+{
+    int n = 0;
+    for (const char *p = told; (p = strstr(p, words)); p++) n++;
+    return n;
+}
+
+/* Both connections are told so, and the user is once. */
 static void a_needless_password_does_no_harm(void)
 {
     char url[300];
     snprintf(url, sizeof url, "redis+unix://:needless@%s", open_server.socket);
+    told[0] = '\0';
+    cl_log_hook(on_log, NULL, CLOUDS_LOG_DEBUG);
     REQUIRE(kit_open(&a, url, NULL) == 0);
     CHECK_INT(kit_node(&a, &node_a, ID_A, 2), 0);
     kit_close(&a, 0);
+    cl_log_hook(NULL, NULL, 0);
+    CHECK_INT(times("the address has a password"), 1);
 }
 
 static void a_user_with_just_enough_rights(void)
@@ -153,21 +173,6 @@ static void too_many_clients_is_named(void)
     test_redis_command(&open_server, "CONFIG SET maxclients 100");
     WAIT_FOR(a.up);
     kit_close(&a, 0);
-}
-
-static char told[20000];
-
-static void on_log(void *self, int level, const char *line)
-{
-    size_t n = strlen(told);
-    if (level >= CLOUDS_LOG_WARN) snprintf(told + n, sizeof told - n, "%s\n", line);
-}
-
-static int times(const char *words)
-{
-    int n = 0;
-    for (const char *p = told; (p = strstr(p, words)); p++) n++;
-    return n;
 }
 
 /* However often it is tried: once when it begins, and once when it is over. */
