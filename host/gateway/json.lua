@@ -17,12 +17,18 @@ end
 
 M.encode = bytes.encode
 
---- The list of arguments that a body is, which is refused when it is no JSON: a list is the arguments, any other value
+-- What is nested too deep is JSON, and more than is taken, as the library says it of a list that goes on as it is.
+local function refuse(problem)
+  if problem:find("^nested deeper") then status.refuse(413, "the body is too big: " .. problem) end
+  status.refuse(400, "the body is no JSON: " .. problem)
+end
+
+--- The list of arguments that a body is, which is refused when it cannot be read: a list is the arguments, any other value
 -- the only one, nothing is none.
 function M.arguments(body)
   local value, problem = M.decode(body)
   if problem and not body:find("%S") then return core.array({}) end
-  if problem then status.refuse(400, "the body is no JSON: " .. errors.describe(problem)) end
+  if problem then refuse(errors.describe(problem)) end
   return core.is_array(value) and value or core.array({ value }, 1)
 end
 

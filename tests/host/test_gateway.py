@@ -41,6 +41,10 @@ class Calls(Gateway):
         for problem in problems:
             self.assertRegex(problem, "the body is no JSON: .* at byte [0-9]")
         self.assertEqual(self.ask("POST", "/call/shop.nobody", "[" * 300 + "]" * 300, JSON)[0], 413)
+        for key in {}, {"Idempotency-Key": "deep"}:
+            for body in ("[" * 300 + "]" * 300, '{"a":' + "[" * 300 + "]" * 300 + "}", '["$base64",' + "[" * 300 + "]" * 300 + "]"):
+                status, text, _ = self.ask("POST", "/call/shop.echo", body, {**JSON, **key})
+                self.assertEqual((status, json.loads(text)["error"]["code"]), (413, "CLOUDS_TOO_BIG"), body[:12])
         self.assertEqual(self.ask("POST", "/call/shop.nobody", "[]", JSON)[0], 404)
 
     def test_curl_as_the_page_says_it(self):
@@ -72,7 +76,7 @@ class Calls(Gateway):
         self.assertEqual((status, fields["Allow"]), (405, "OPTIONS, POST"))
         self.assertEqual(json.loads(text)["error"]["outcome"], "NOT_DONE")
         status, text, _ = self.ask("POST", "/call/shop.echo", '"' + "x" * 1100000 + '"', JSON)
-        self.assertEqual(status, 413)
+        self.assertEqual((status, list(json.loads(text)["error"])), (413, ["message"]))
         self.assertEqual(self.ask("POST", "/other", "[]", JSON)[0], 404)
 
     def test_who_was_there_and_is_away_is_503(self):
