@@ -4,6 +4,7 @@
  * is known, so that a short array gets a table of exactly its size. Strict as RFC 8259, except that bytes which are no
  * UTF-8 become U+FFFD, as everywhere in clouds; lone surrogates become their three bytes (WTF-8), which the encoder
  * writes back. */
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <lauxlib.h>
@@ -281,11 +282,22 @@ static bool decode_word(decoder *d, const char *word, size_t len)
     return true;
 }
 
+static bool decode_any_number(decoder *d)
+{
+    double number;
+    const char *behind = lc_number_read_any(d->p, d->end, &number);
+    if (!behind) return expected(d, "a value");
+    if (isinf(number)) return fail(d, "number out of range");
+    d->p = behind;
+    lua_pushnumber(d->L, number);
+    return true;
+}
+
 static inline bool decode_number(decoder *d)
 {
     double number;
-    const char *behind = lc_number_read(d->p, d->end, &number);
-    if (!behind) return expected(d, "a value");
+    const char *behind = lc_number_read_small(d->p, d->end, &number);
+    if (!behind) return decode_any_number(d);
     d->p = behind;
     lua_pushnumber(d->L, number);
     return true;

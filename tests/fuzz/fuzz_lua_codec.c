@@ -75,7 +75,8 @@ static void values_survive(const char *text, size_t n)
 {
     int taken = lc_decode_value(L, &codec, text, n, (lc_area){0});
     int is_json = reference_is_json((const uint8_t *)text, n, LC_JSON_MAX_DEPTH, MOST_VALUES);
-    HOLDS(taken == is_json || (taken && !reference_is_utf8((const uint8_t *)text, n))); /* bytes may be mended */
+    int is_too_large = !taken && strncmp(codec.error, "number out of range", 19) == 0; /* told before what follows */
+    HOLDS(taken == is_json || is_too_large || (taken && !reference_is_utf8((const uint8_t *)text, n))); /* mended */
     if (!taken) {
         HOLDS(lua_gettop(L) == 0 && codec.error[0]);
         return;

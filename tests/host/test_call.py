@@ -97,6 +97,13 @@ class Commands:
             self.assertEqual(call.wait(), 4, call.err.text())
             self.assertRegex(call.err.text(), r"^CLOUDS_CALL_SERVICE_TIMEOUT: ")
 
+    def test_a_number_out_of_range(self):
+        self.start_service()
+        for number in ("1e400", "-1e400", "[1e400]"):
+            result = self.run_clouds("call", "echo", "--", number)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
+            self.assertIn("number out of range at byte ", result.stderr)
+
     def test_a_chosen_server(self):
         first, second = self.start_service(), self.start_service()
         for service in (first, second):

@@ -37,7 +37,7 @@ class Calls(Gateway):
         for body in ("[[1,2]]", " [[1,2]]", "\n[[1,2]]\n", "[[1,2]] "):  # what looks at arguments begins with their bracket
             self.assertEqual(self.ask("POST", "/call/shop.list", body, JSON)[:2], (200, "[2]\n"), body)
             self.assertEqual(self.ask("POST", "/call/shop.list", body.replace("1", '"a"'), JSON)[0], 400, body)
-        problems = [json.loads(self.ask("POST", "/call/shop.echo", body, JSON)[1])["error"]["message"] for body in ("[1,2", "[01]", "[1]]")]
+        problems = [json.loads(self.ask("POST", "/call/shop.echo", body, JSON)[1])["error"]["message"] for body in ("[1,2", "[01]", "[1]]", "1e400", '["$base64",1e400]')]
         for problem in problems:
             self.assertRegex(problem, "the body is no JSON: .* at byte [0-9]")
         self.assertEqual(self.ask("POST", "/call/shop.nobody", "[" * 300 + "]" * 300, JSON)[0], 413)
@@ -45,6 +45,8 @@ class Calls(Gateway):
             for body in ("[" * 300 + "]" * 300, '{"a":' + "[" * 300 + "]" * 300 + "}", '["$base64",' + "[" * 300 + "]" * 300 + "]"):
                 status, text, _ = self.ask("POST", "/call/shop.echo", body, {**JSON, **key})
                 self.assertEqual((status, json.loads(text)["error"]["code"]), (413, "CLOUDS_TOO_BIG"), body[:12])
+        status, text, _ = self.ask("POST", "/call/shop.echo", "[1e400]", JSON)
+        self.assertEqual((status, json.loads(text)["error"]["code"]), (400, "CLOUDS_INVALID_ARGUMENT"))
         self.assertEqual(self.ask("POST", "/call/shop.nobody", "[]", JSON)[0], 404)
 
     def test_curl_as_the_page_says_it(self):

@@ -93,7 +93,11 @@ t.test("numbers are read in all their forms", function()
   decodes("0." .. ("0"):rep(400) .. "1", 0)
   decodes("1" .. ("0"):rep(308), 1e308)
   decodes("2.2250738585072011e-308", 2.2250738585072011e-308)
-  decodes("1e400", math.huge)
+  decodes("1" .. ("0"):rep(400) .. "e-400", 1)
+  for text, place in pairs({ ["1e400"] = 1, ["-1e309"] = 1, ['{"a":[1,1e400]}'] = 9, ["1" .. ("0"):rep(309)] = 1 }) do
+    local value, problem = json.decode(text)
+    t.is({ value, problem }, { nil, "number out of range at byte " .. place }, text)
+  end
   for _, text in ipairs({ "01", "-", "+1", ".5", "1.", "1e", "1e+", "0x10", "NaN", "Infinity", "--1", "1-" }) do
     broken(text)
   end
