@@ -271,7 +271,7 @@ end
 --- Who would be called for a method now, and why: { method =, bus =, balance =, choice = { server =, rule =, among = },
 -- servers = { { id =, state =, ... }, ... } }.
 function Node:explain(method, options)
-  if type(method) ~= "string" or method == "" then
+  if type(method) ~= "string" then
     error("expected the name of a method", 2)
   end
   return self.core:explain(method, settings.timeout(options, 2))

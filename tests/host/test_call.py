@@ -240,6 +240,9 @@ class Commands:
         lines = self.run_clouds("explain", "echo", "--tags", "zone=a", "--prefer", "zone", "--balance", "random").stdout
         self.assertEqual(lines.splitlines()[0], f"{service.id} would be called: random, of 1 that are well")
         self.assertEqual(self.run_clouds("explain", "echo", "--prefer", "zone").returncode, 2)
+        result = self.run_clouds("explain", "")
+        self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
+        self.assertEqual(result.stderr, "CLOUDS_INVALID_ARGUMENT: the method is empty\n")
 
     def test_watch(self):
         watch = self.start("status", "--watch", "0.1", "--json")

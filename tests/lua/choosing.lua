@@ -145,8 +145,10 @@ t.test("explain", function()
   t.is(found.servers[2].id, "s.far")
   t.is(client:explain("nobody", { timeout = 5 }).choice.rule, "none")
   t.raises(function()
-    client:explain("")
+    client:explain(7)
   end, "expected the name of a method")
+  local _, nameless = client:explain("")
+  t.is(nameless and nameless.code, "CLOUDS_INVALID_ARGUMENT")
   for _, node in ipairs({ near, far, client }) do
     assert(node:close())
   end
