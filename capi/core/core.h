@@ -290,10 +290,8 @@ int cl_core_unsubscribe(cl_core *core, uint64_t subscription); /* 0 or CLOUDS_ES
 int cl_core_answer(cl_core *core, uint64_t request, cl_str error, cl_str result);
 /* The same with what goes along; CLOUDS_ENOTSUP: its caller cannot take that, and gets an error. */
 int cl_core_answer_along(cl_core *core, uint64_t request, cl_str error, const struct cl_payload *result);
-/* Its deadline passed before the user saw it (clouds_event.number of CLOUDS_EVENT_REQUEST is the deadline by port.now;
- * 0: none): its caller gets that as an error. 0 or CLOUDS_ESTALE. */
-int cl_core_expire(cl_core *core, uint64_t request);
-/* The user will not get it; its caller gets the code as an error. 0 or CLOUDS_ESTALE. */
+/* The user will not get it; its caller gets the code as an error. 0 or CLOUDS_ESTALE; CLOUDS_EINVAL: it has not expired,
+ * since a repeat of it waits for longer. */
 int cl_core_refuse(cl_core *core, uint64_t request, int code);
 /* 1 and its deadline (0: none), or 0: it has ended. */
 int cl_core_request(const cl_core *core, uint64_t request, int64_t *deadline);

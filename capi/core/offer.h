@@ -53,6 +53,9 @@ double cl_offer_rate_wait(cl_offer *offer, int64_t now);
 cl_bucket *cl_offer_caller(cl_offer *offer, cl_str id, int64_t now);
 void cl_offer_forget_callers(cl_offer *offer);
 
+/* offer_key.c: the key of a request with these arguments, as JSON; in `room` where others may write it otherwise. */
+cl_str cl_offer_key_of(const cl_offer *offer, cl_str args, cl_buf *room);
+
 /* offer.c: how many may run at a time now; 0: no limit. */
 uint32_t cl_offer_limit(const cl_offer *offer);
 /* The offer of a method, made or changed. NULL: no memory. */

@@ -428,11 +428,6 @@ int cl_core_refuse(cl_core *core, uint64_t request, int code)
     return 0;
 }
 
-int cl_core_expire(cl_core *core, uint64_t request)
-{
-    return cl_core_refuse(core, request, CLOUDS_EEXPIRED);
-}
-
 /* Its caller has given up. A handler that has begun cannot be stopped, but its answer is not waited for. */
 CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
 {
@@ -443,7 +438,7 @@ CL_RARE static void request_due(cl_core *core, cl_timed *timed, int64_t now)
         return;
     }
     if (core->port.withdraw_request(core->port.self, r->id)) {
-        cl_core_expire(core, r->id);
+        cl_core_refuse(core, r->id, CLOUDS_EEXPIRED);
         return;
     }
     if (r->once && now < r->deadline + core->config.once_window) {

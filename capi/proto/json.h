@@ -68,7 +68,7 @@ int cl_json_unescape(cl_str raw, cl_buf *out);
 int cl_json_unquote(cl_str value, cl_buf *out);
 
 /* Appends a text that all texts of a valid value have in common, which is for comparing alone: no white space, no
- * escapes, 7.0 and 70e-1 as 7. Members of objects stay in their order. 0 or CLOUDS_ENOMEM. */
+ * escapes but those that must be, 7.0 and 70e-1 as 7. Members of objects stay in their order. 0 or CLOUDS_ENOMEM. */
 int cl_json_canonical(cl_str value, cl_buf *out);
 
 /* Appends a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD, WTF-8 surrogates \udXXX. 0 or

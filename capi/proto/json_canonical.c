@@ -1,4 +1,4 @@
-/* One text for all texts of a value that are alike: without white space and escapes, and each number in one form. By
+/* One text for all texts of a value that are alike: without white space, each number and each string in one form. By
  * digits alone: through a double numbers that differ would meet, and what strtod reads depends on the locale. */
 #include <string.h>
 
@@ -66,9 +66,12 @@ static int put_string(cl_str text, cl_buf *out, size_t *n)
     cl_json_start(&j, text, CL_JSON_ANY);
     int code = cl_json_string(&j, &raw, &is_escaped);
     *n = (size_t)(j.p - text.p);
-    if (code == 0) code = cl_buf_put_char(out, '"');
-    if (code == 0) code = is_escaped ? cl_json_unescape(raw, out) : cl_buf_put_str(out, raw);
-    return code ? code : cl_buf_put_char(out, '"');
+    if (code || !is_escaped) return code ? code : cl_buf_put_str(out, cl_str_of(text.p, *n));
+    cl_buf plain = {0};
+    code = cl_json_unescape(raw, &plain);
+    if (code == 0) code = cl_json_quote(cl_buf_str(&plain), out);
+    cl_buf_free(&plain);
+    return code;
 }
 
 int cl_json_canonical(cl_str value, cl_buf *out)

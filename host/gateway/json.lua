@@ -23,8 +23,8 @@ local function refuse(problem)
   status.refuse(400, "the body is no JSON: " .. problem)
 end
 
---- The list of arguments that a body is, which is refused when it cannot be read: a list is the arguments, any other value
--- the only one, nothing is none.
+--- The list of arguments that a body is, which is refused when it cannot be read: a list is the arguments, any other
+-- value the only one, nothing is none.
 function M.arguments(body)
   local value, problem = M.decode(body)
   if problem and not body:find("%S") then return core.array({}) end

@@ -707,7 +707,7 @@ t.test("what waits for its turn is served when its method is unregistered", func
     return i
   end, { concurrency = 1, queue = 10, queue_age = 20 }))
   client:call("slow", { 0 })
-  local tasks, unregistered = {}, nil
+  local tasks = {}
   for i = 1, 4 do
     tasks[i] = clouds.spawn(function()
       return client:call("slow", { i }, { timeout = 20 })
@@ -717,7 +717,7 @@ t.test("what waits for its turn is served when its method is unregistered", func
     local own = server:status().own[server.id].methods.slow
     return own.running == 1 and own.waiting == 3
   end)
-  unregistered = clouds.spawn(function()
+  local unregistered = clouds.spawn(function()
     return server:unregister("slow")
   end)
   local got = {}

@@ -321,6 +321,27 @@ static void spans_have_no_space_around_them(void)
     CHECK_INT(cl_json_value(&j, &span), CLOUDS_EJSON);
 }
 
+/* Equal values have one text, and others have another. */
+static void one_text_for_each_value(void)
+{
+    static const char *const alike[][2] = {{"[7.0, 70e-1]", "[7,7]"},
+                                           {"\"a\\u0022b\"", "\"a\\\"b\""},
+                                           {"[\"\\u00e4\"]", "[\"\xc3\xa4\"]"},
+                                           {"{ \"a\\/\" : 1 }", "{\"a/\":1}"}};
+    static const char *const unlike[][2] = {
+        {"[\"a\",\"b\"]", "[\"a\\\",\\\"b\"]"}, {"[\"a\\\\\"]", "[\"a\"]"}, {"[1,2]", "[12]"}};
+    for (size_t i = 0; i < sizeof alike / sizeof *alike + sizeof unlike / sizeof *unlike; i++) {
+        int is_alike = i < sizeof alike / sizeof *alike;
+        const char *const *two = is_alike ? alike[i] : unlike[i - sizeof alike / sizeof *alike];
+        cl_buf a = {0}, b = {0};
+        CHECK_INT(cl_json_canonical(cl_str_z(two[0]), &a), 0);
+        CHECK_INT(cl_json_canonical(cl_str_z(two[1]), &b), 0);
+        if (!CHECK(cl_str_eq(cl_buf_str(&a), cl_buf_str(&b)) == is_alike)) printf("# %s %s\n", two[0], two[1]);
+        cl_buf_free(&a);
+        cl_buf_free(&b);
+    }
+}
+
 int main(void)
 {
     RUN(valid_texts);
@@ -336,5 +357,6 @@ int main(void)
     RUN(walks_an_object);
     RUN(walking_is_as_strict);
     RUN(spans_have_no_space_around_them);
+    RUN(one_text_for_each_value);
     return tap_end();
 }
