@@ -75,11 +75,12 @@ local function check(command, option, text)
   local kind = option.kind
   if option.choices then check_choice(command, option, text) end
   if kind == "number" or kind == "count" then
-    local number = text:match("^[%d.]+$") and tonumber(text)
-    local least = option.least or 0
-    if not number or number < least or (kind == "count" and number % 1 ~= 0) then
+    local digits = text:match("^([%d.]+)$") or text:match("^([%d.]+)[eE][+-]?%d+$")
+    local number, least, most = digits and tonumber(text), option.least or 0, option.most or 1e300
+    if not number or number < least or number > most or (kind == "count" and number % 1 ~= 0) then
       local what = kind == "count" and "whole number" or "number"
-      M.fail(command.name, "--%s: expected a %s of %g or more, got '%s'", option.long, what, least, text)
+      local range = option.most and ("from %.15g to %.15g"):format(least, most) or ("of %.15g or more"):format(least)
+      M.fail(command.name, "--%s: expected a %s %s, got '%s'", option.long, what, range, text)
     end
     return number
   end

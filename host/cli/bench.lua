@@ -15,7 +15,7 @@ M.command = {
   text = "Without --method it starts an echo service of its own in another process. The arguments of the calls are\n"
     .. "JSON (default: 1 2). The latency of some 50000 calls a second is measured.",
   options = {
-    { long = "concurrency", short = "c", value = "COUNT", kind = "count", least = 1,
+    { long = "concurrency", short = "c", value = "COUNT", kind = "count", least = 1, most = 1000000,
       help = "calls outstanding (default 100)" },
     { long = "method", short = "m", value = "METHOD", help = "the method to call (default: the built-in echo)" },
     { long = "time", short = "t", value = "SECONDS", kind = "number", least = 0.01,

@@ -18,7 +18,7 @@ M.command = {
     common.timeout("longest wait for one attempt (default 60)"),
     { long = "deadline", short = "d", value = "SECONDS", kind = "number", least = 0.001,
       help = "longest wait for everything" },
-    { long = "retry", short = "r", value = "COUNT", kind = "count",
+    { long = "retry", short = "r", value = "COUNT", kind = "count", most = common.MAX_RETRIES,
       help = "further attempts after a timeout, or, when no server is there,\n"
         .. "when one comes up, or after waiting as long" },
     { long = "server", value = "ID", help = "ask this node and no other" },

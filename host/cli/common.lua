@@ -6,6 +6,7 @@ local M = {}
 
 M.OK, M.ERROR, M.USAGE = host.exit.OK, host.exit.ERROR, host.exit.USAGE
 M.UNREACHABLE, M.UNKNOWN = host.exit.UNREACHABLE, host.exit.UNKNOWN
+M.MAX_RETRIES = select(3, require("clouds.core").options()).retries
 
 --- The option --timeout, with these words about it.
 function M.timeout(help)

@@ -1,6 +1,8 @@
 -- clouds gateway: what is allowed of the cluster by HTTP and WebSocket, for who does not reach it.
 local access = require "clouds.cli.admin_access"
 local args = require "clouds.cli.args"
+local host = require "clouds.host"
+local output = require "clouds.cli.output"
 local M = { DEFAULT_ADDRESS = "127.0.0.1:8080" }
 
 M.command = {
@@ -46,6 +48,26 @@ end
 
 local lists = { allow = "allow", origin = "origins", host = "hosts" }
 
+-- What is read when it begins to serve is looked at before.
+local function check_files(settings)
+  local ok, problem = true, nil
+  if settings.static then
+    local app = require("clouds.http").server()
+    ok, problem = pcall(app.static, app, "/", settings.static)
+  end
+  if ok and settings.token_file then ok, problem = require("clouds.gateway.tokens").open(settings.token_file) end
+  if not ok then args.fail("gateway", "%s", (tostring(problem):gsub("^%[clouds[%w_.]*%]:%d+: ", ""))) end
+end
+
+-- What cannot be listened at is no fault of a script, and has no traceback.
+local function serve(settings)
+  local ok, problem = pcall(require("clouds.gateway").serve, settings)
+  if ok then return end
+  local words = tostring(problem):gsub("^%[clouds[%w_.]*%]:%d+: ", "")
+  io.stderr:write("clouds gateway: ", output.plain(words), "\n")
+  os.exit(host.exit.UNREACHABLE)
+end
+
 --- The settings of a command line, whose lists go behind those of its file; raises wrong usage.
 function M.settings(options)
   local settings = options.config and read_config(options.config) or {}
@@ -63,6 +85,7 @@ function M.settings(options)
   if not settings.allow and not settings.static then
     args.fail("gateway", "expected --allow PATTERN (or --static DIR), as nothing is allowed without")
   end
+  check_files(settings)
   settings.listen = options.listen or settings.listen or { M.DEFAULT_ADDRESS }
   problem = require("clouds.gateway.settings").problem_of_addresses(settings)
   if problem then args.fail("gateway", "--listen %s", problem) end
@@ -75,7 +98,7 @@ function M.main(options, operands, argv)
   local settings = M.settings(options)
   options.listen, settings.listen = settings.listen, nil -- or in a worker what its master says
   run.start("gateway", options, {}, argv, function()
-    return { function() require("clouds.gateway").serve(settings) end }
+    return { function() serve(settings) end }
   end)
 end
 

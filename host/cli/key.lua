@@ -1,4 +1,5 @@
 -- clouds key
+local args = require "clouds.cli.args"
 local host = require "clouds.host"
 local output = require "clouds.cli.output"
 local M = {}
@@ -14,6 +15,7 @@ M.command = {
 }
 
 function M.main(_, operands)
+  if operands[1] == "" then args.fail("key", "the path of the file is empty") end
   local made, why = host.create_key(operands[1])
   if made then return end
   io.stderr:write("clouds key: " .. output.plain(why) .. "\n")

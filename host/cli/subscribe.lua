@@ -13,7 +13,7 @@ M.command = {
   options = {
     { long = "all", help = "wait for a value of each topic, and print them as one array" },
     { long = "group", short = "g", value = "NAME", help = "be one of a group: each message goes to one of them" },
-    { long = "count", short = "n", value = "COUNT", kind = "number", least = 1, help = "end after so many messages" },
+    { long = "count", short = "n", value = "COUNT", kind = "count", least = 1, help = "end after so many messages" },
     { long = "json", help = "print {\"topic\":,\"from\":,\"value\":,\"missed\":} for each message" },
     common.timeout("longest wait until it is subscribed (default 10)"),
   },

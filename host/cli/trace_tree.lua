@@ -182,7 +182,7 @@ local function add_rows(rows, span, children, before, here)
   local served = is_call(span) and request or not is_call(span) and span
   rows[#rows + 1] = { here .. name_of(span), is_call(span) and took(span) or "-", took(served),
     attribute(span, "clouds.outcome") or "-",
-    attribute(span, "clouds.server") or attribute(span, "clouds.node") or "-" }
+    attribute(span, "clouds.server") or not is_call(span) and attribute(span, "clouds.node") or "-" }
   local bar = before .. (list[1] and "│  " or "   ")
   for _, remark in ipairs(remarks_of(span, request)) do rows[#rows + 1] = { bar .. "· " .. remark } end
   for i, child in ipairs(list) do

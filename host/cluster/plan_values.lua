@@ -128,7 +128,7 @@ function readers.workers(value)
   return nil, ("a default, or a number of workers for CLOUDS_ENV=%s"):format(wanted)
 end
 
--- The parts of "8080, unix:/run/web.sock": empty ones stand for nothing.
+-- The parts of "8080, unix:/run/web.sock": empty ones beside others stand for nothing.
 local function parts_of(value)
   if type(value) ~= "string" then return { value } end
   local parts = {}
@@ -146,7 +146,9 @@ function readers.listen(value)
   if not is_list(given, is_word) then return nil, LISTEN end
   local list = {}
   for _, each in ipairs(given) do
-    for _, part in ipairs(parts_of(each)) do
+    local parts = parts_of(each)
+    if not parts[1] then return nil, LISTEN end
+    for _, part in ipairs(parts) do
       local address = text_of(part)
       local is_right, problem = host.http_address(address)
       if not is_right then return nil, (problem:gsub("^expected ", "")), address end

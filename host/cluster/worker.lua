@@ -59,9 +59,11 @@ local function on_message(self, kind, text)
   self.group.app.log:own(("worker %s sent a message of an unknown type, %q"):format(self.name, kind))
 end
 
--- The last that it says of itself; a traceback, and what Node writes behind one, say less than the line before.
+-- The last that it says of itself; a traceback, what Node writes behind one, and where there is help say less than the
+-- line before.
 local function note_words(self, text)
   local says_less = text:match("^[%s}]") or text == "" or text == "stack traceback:" or text:match("^Node%.js v%d")
+    or text:match("^clouds .*%-%-help says more$")
   if self.state == "hung" or says_less then return end
   self.last_words = text:gsub("^clouds: ", "")
 end

@@ -96,7 +96,8 @@ local function call_json(gateway, method, text, options)
 end
 
 local function call(gateway, who, method, args, options)
-  if #method > LONGEST_METHOD or not who_asks.may(gateway, who, "call", method) then
+  local is_text = not method:find "[\128-\255]" or core.encode(method)
+  if #method > LONGEST_METHOD or not is_text or not who_asks.may(gateway, who, "call", method) then
     return false, status.unknown_method(), 404
   elseif type(args) == "string" then
     local ok, result, failed_status = call_json(gateway, method, args, options)

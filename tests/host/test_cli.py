@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import unittest
 
@@ -77,11 +78,27 @@ class WrongUsage(Case):
         self.expect(["run", "-e"], "-e needs a value: CODE")
         self.expect(["version", "--json=yes"], "--json takes no value")
         self.expect(["status", "--watch", "0"], "0.1 or more")
-        self.expect(["bench", "-c", "0"], "1 or more")
+        self.expect(["bench", "-c", "0"], "from 1 to 1000000")
         self.expect(["bench", "-c", "1.5"], "expected a whole number")
         self.expect(["call", "--retry", "-1", "m"], "--retry")
+        self.expect(["call", "--retry", "1000001", "m"], "--retry: expected a whole number from 0 to 1000000, got '1000001'")
+        self.expect(["bench", "-c", "99999999"], "--concurrency: expected a whole number from 1 to 1000000")
+        self.expect(["subscribe", "-n", "1.5", "t"], "--count: expected a whole number of 1 or more")
+        for wrong in ("1e999", "inf", "nan", "0x10", "1e", "e3", "1.2.3", ""):
+            self.expect(["status", "--timeout", wrong], "--timeout: expected a number of 0.001 or more")
+        self.expect(["status", "--timeout", "1e1", "--watch=1e-3"], "--watch: expected a number of 0.1 or more, got '1e-3'")
+        self.expect(["key", ""], "the path of the file is empty")
         for words in (["call", "m"], ["status"], ["send", "n", "1"], ["bench"]):
             self.expect([*words, "--timeout", "0"], "--timeout: expected a number of 0.001 or more, got '0'")
+
+    def test_what_a_gateway_cannot_serve(self):
+        for static in ("/nowhere", __file__):
+            self.expect(["gateway", "--allow", "x", "--static", static], f"cannot serve the folder {static}")
+        self.expect(["gateway", "--allow", "x", "--token-file", "/nowhere"], "/nowhere", "No such file")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            result = self.run_clouds("gateway", "--allow", "x", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+        self.assertEqual(result.returncode, 3)
+        self.assertRegex(result.stderr, r"^clouds gateway: cannot listen at .*address already in use\n$")
 
     def test_operands(self):
         self.expect(["call"], "expected: clouds call [options] METHOD [JSON ...]")

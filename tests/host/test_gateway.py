@@ -68,6 +68,10 @@ class Calls(Gateway):
             self.assertEqual(self.post("shop.fail", said)[0], status, said)
         self.assertEqual(error("shop.sleep", 30, Clouds_Timeout="1"), (504, "CLOUDS_CALL_SERVICE_TIMEOUT", "UNKNOWN", False))
         self.assertEqual(error("nobody.here"), (404, "CLOUDS_NO_SUCH_METHOD", "NOT_DONE", False))
+        for path in ("%ff", "shop.add%ff", "shop.%c3%28"):  # no text that a method could have as its name
+            status, text, _ = self.ask("POST", "/call/" + path, "[1]", JSON)
+            self.assertEqual((status, json.loads(text)["error"]["outcome"]), (404, "NOT_DONE"), path)
+        self.assertEqual(self.gateway.err.text(), "")
         for wrong in ("0", "-1", "soon", "1e9", "99999999", "nan"):
             self.assertEqual(error("shop.add", 1, 2, Clouds_Timeout=wrong), (400, "CLOUDS_INVALID_ARGUMENT", "NOT_DONE", False))
         for body in ("[1", "{", "'a'", "[1,2]x"):
@@ -180,7 +184,7 @@ class Access(Gateway):
             self.assertEqual(ended.returncode, 2, ended.stderr)
             self.assertIn(words, ended.stderr)
         missing = self.run_clouds("gateway", "--listen", "127.0.0.1:0", "--allow", "a", "--token-file", self.folder + "/none")
-        self.assertEqual(missing.returncode, 1)
+        self.assertEqual(missing.returncode, 2)
         self.assertIn("No such file", missing.stderr)
 
     def test_a_program_says_who_asks(self):
@@ -237,7 +241,7 @@ class Tokens(Gateway):
         path = self.tokens(f"a {digest('a')}")
         os.chmod(path, 0o644)
         ended = self.run_clouds("gateway", "--listen", "127.0.0.1:0", "--allow", "a", "--token-file", path)
-        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(ended.returncode, 2)
         self.assertIn("chmod 600", ended.stderr)
 
     def test_an_idempotency_key_is_of_one_who_asks(self):

@@ -127,6 +127,8 @@ class GivenUp(Life):
         for broken, why in (("os.exit(7)", "exit 7"),
                             ('os.execute "kill -SEGV $PPID" require("clouds").sleep(60)', "SIGSEGV"),
                             ("this is no Lua", "exit 1: .*broken:1: "),
+                            ("io.stderr:write('clouds: no such thing\\nclouds run --help says more\\n') os.exit(2)",
+                             "exit 2: no such thing"),
                             ("error 'boom'", "exit 1: .*broken:1: boom")):
             with self.subTest(why):
                 self.ready(self.CODE % (self.folder, self.folder), workers=2,

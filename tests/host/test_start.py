@@ -264,6 +264,7 @@ class Failures(Start):
                                   (("nowhere.lua",), 2, "cannot read the script nowhere.lua"),
                                   (("--workers", "0", script), 2, "--workers: expected a whole number from 1 to 1024"),
                                   (("--worker", "1", script), 2, "did you mean --workers?"),
+                                  (("--listen", "", script), 2, "--listen: expected a port"),
                                   (("--listen", "here", script), 2, "--listen: expected PORT"),
                                   (("--listen", f"127.0.0.1:{port}", script), 3, "address already in use")):
             process = self.start("start", *words)
