@@ -157,7 +157,13 @@ local function lines_of(app, name)
   local of_worker = type(name) == "string" and not app:group(name) and name:match("^(.*)%.%d+$")
   local group, code, message = group_of(app, { group = of_worker or name })
   if group == false then return nil, code, message .. ", master, manager, admin" end
-  return { group = group.name, worker = of_worker and name or nil }
+  local filter = { group = group.name, worker = of_worker and name or nil }
+  local index = of_worker and tonumber(name:match("%d+$"))
+  if index and not group.slots[index] and not app.log.kept:lines(filter, 1)[1] then
+    local last = ("%s.%d"):format(group.name, #group.slots)
+    return nil, "NO_GROUP", ("no worker '%s'; the last of %s is %s"):format(name, group.name, last)
+  end
+  return filter
 end
 
 local function send_line(app, request, connection, entry, missed)

@@ -55,7 +55,7 @@ M.group = {
   { "user", "text", shown = "that of the master", help = "who the workers are; needs root" },
   { "group", "text", shown = "that of the user", help = "their group in the operating system" },
   { "groups", "texts", shown = "those of the user", help = "their further groups" },
-  { "umask", "text", shown = "that of the master", help = "octal digits" },
+  { "umask", "umask", shown = "that of the master", help = "octal digits" },
   { "log_file", "text", shown = "that of the master", help = "where the lines of its workers go" },
   { "dispatch", "choice", default = "least", choices = { "least", "shared" }, option = "WAY",
     help = "how connections find a worker; `least`: a connection goes to the worker with the fewest; "
@@ -165,9 +165,9 @@ local function range_of(key)
   return key.least and (", %g or more"):format(key.least) or ""
 end
 
-local kinds = { count = "whole number", name = "text", texts = "list of texts", texts_by_name = "texts by name",
-  choice = "one of", listen = "text, number, list", workers = "number, text, table", settings = "table",
-  limits = "table" }
+local kinds = { count = "whole number", name = "text", umask = "text", texts = "list of texts",
+  texts_by_name = "texts by name", choice = "one of", listen = "text, number, list",
+  workers = "number, text, table", settings = "table", limits = "table" }
 
 --- The keys as tables of Markdown, for docs/HOST.md.
 function M.markdown()

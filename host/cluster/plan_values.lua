@@ -58,6 +58,19 @@ function readers.text(value)
   return nil, "a text"
 end
 
+local UMASK_MOST = 511 -- 0777
+
+--- The number of octal digits, as 027; nil: they are none.
+function M.umask_of(text)
+  local mask = text:match("^[0-7]+$") and tonumber(text, 8)
+  return mask and mask <= UMASK_MOST and mask or nil
+end
+
+function readers.umask(value)
+  if is_text(value) and M.umask_of(value) then return value end
+  return nil, "octal digits as 027"
+end
+
 function readers.name(value)
   local is_short = type(value) == "string" and #value <= M.LONGEST_NAME
   if is_short and value:match("^[%w_][%w_.-]*$") then return value end -- it names files, too

@@ -1,9 +1,8 @@
 -- What the workers of a group are to the operating system: their user and groups, what they may use, where they run.
 local host = require "clouds.host"
 local cluster = host.cluster
+local values = require "clouds.master.plan_values"
 local M = {}
-
-local UMASK_MOST = 511 -- 0777
 
 -- What is said to the master, by systemd above all: a worker that took it for its own would speak in its name.
 local of_the_master = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
@@ -34,14 +33,6 @@ local function ids_of(settings)
   return ids
 end
 
-local function umask_of(settings)
-  if settings.umask == nil then return nil end
-  local text = tostring(settings.umask)
-  local mask = text:match("^[0-7]+$") and tonumber(text, 8)
-  if mask and mask <= UMASK_MOST then return mask end
-  return nil, ("umask: expected octal digits as 027, got '%s'"):format(text)
-end
-
 --- What cluster.start takes of the settings user, group, groups, umask, nice, limits and cwd of a group, for all of its
 -- workers; or nil and what is wrong. Names are looked up here: a worker, which may run where they are not known, is
 -- given numbers.
@@ -56,9 +47,10 @@ function M.prepare(settings)
   end
   local ids, problem = ids_of(settings)
   if not ids then return nil, problem end
-  local umask
-  umask, problem = umask_of(settings)
-  if problem then return nil, problem end
+  local umask = settings.umask and values.umask_of(settings.umask)
+  if settings.umask and not umask then
+    return nil, ("umask: expected octal digits as 027, got '%s'"):format(settings.umask)
+  end
   return { user = ids.user, group = ids.group, groups = ids.groups, umask = umask, nice = settings.nice,
     limits = settings.limits, folder = settings.cwd, account = ids.account, env = settings.env or {},
     affinity = settings.affinity }

@@ -82,6 +82,7 @@ class Check(File):
         ('app:register(1, "web.lua", { worker = 1 })', "unknown key 'worker' of a group; did you mean 'workers'?"),
         ('app:register(1, "web.lua", { zzzzzzz = 1 })', "unknown key 'zzzzzzz' of a group; expected one of name, listen"),
         ('app:register(1, "web.lua", { 5 })', "unknown key 1 of a group"),
+        ('app:register(1, "web.lua", { umask = "999" })', "'umask': expected octal digits as 027, got \"999\""),
         ('app:register(1, "web.lua", { listen = "" })', "'listen': expected a port"),
         ('app:register(1, "web.lua", { workers = 0 })', "'workers': expected a whole number from 1 to 1024"),
         ('app:register(1, "web.lua", { workers = "many" })', 'got "many"'),

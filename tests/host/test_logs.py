@@ -287,7 +287,8 @@ class Shown(Log):
         rows = [json.loads(line) for line in self.logs("--json", "-g", "web").splitlines()]
         self.assertEqual(sorted(row["message"] for row in rows), expected)
         self.assertEqual({row["group"] for row in rows}, {"web"})
-        for words, code, text in ((("-g", "mail"), 2, "no group 'mail'; there is web, master, manager"),
+        for words, code, text in ((("-g", "web.7"), 2, "no worker 'web.7'; the last of web is web.2"),
+                                  (("-g", "mail"), 2, "no group 'mail'; there is web, master, manager"),
                                   (("mail",), 3, "no application 'mail' runs here"),
                                   (("--reopen", "-f"), 2, "--follow is for lines"),
                                   (("-n", "x"), 2, "expected a whole number")):
