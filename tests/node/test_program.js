@@ -290,11 +290,17 @@ test('a request that is late is not begun, and its key is free again', async () 
 
 test('what waits for its turn is served when its method is unregistered', async () => {
   const own = clouds.createServer();
-  await own.registerP('slow', (i) => new Promise((resolve) => setTimeout(resolve, 50, i)), { concurrency: 1, queue: 10, queueAge: 20 });
+  let open;
+  const gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  await own.registerP('slow', (i) => gate.then(() => i), { concurrency: 1, queue: 10, queueAge: 20 });
   const calls = [1, 2, 3, 4].map((i) => client.call('slow', [i], { timeout: 20 }));
   const state = async () => Object.values((await own.statusP()).own)[0].methods.slow;
   for (let now = {}; now.running !== 1 || now.waiting !== 3; ) now = await state();
-  await own.unregisterP('slow');
+  const unregistered = own.unregisterP('slow');
+  setTimeout(open, 20);
+  await unregistered;
   assert.deepStrictEqual(await Promise.all(calls), [1, 2, 3, 4]);
   await own.exitP();
 });

@@ -209,20 +209,23 @@ class Sync(PythonCase):
 
     def test_what_has_begun_is_not_refused_as_not_done(self):
         """A handler that gives something to be awaited, and is no async function, has done what it does."""
-        server, begun, got = self.node("Server", workers=8), [], []
+        server, begun, got, gate = self.node("Server", workers=8), [], [], threading.Event()
         server._most_requests = 1
+
+        async def opened():
+            while not gate.is_set():
+                await asyncio.sleep(0.01)
+            return "done"
 
         class Work:
             def __init__(self):
                 begun.append(1)
 
             def __await__(self):
-                yield from asyncio.sleep(0.2).__await__()
-                return "done"
+                return opened().__await__()
 
         async def waits():
-            await asyncio.sleep(0.2)
-            return "done"
+            return await opened()
         server.register("work", Work)
         server.register("waits", waits)
         server.ready()
@@ -234,12 +237,15 @@ class Sync(PythonCase):
                 got.append((type(problem), problem.outcome))
         for method, refused in (("work", (clouds.ServiceError, "APP_ERROR")), ("waits", (clouds.Overloaded, "NOT_DONE"))):
             got.clear()
+            gate.clear()
             callers = [threading.Thread(target=call, args=(method,)) for _ in range(6)]
             for caller in callers:
                 caller.start()
+            wait_until(lambda: len(got) == 5)
+            gate.set()
             for caller in callers:
                 caller.join(BOUND)
-            self.assertEqual(set(got), {"done", refused}, method)
+            self.assertEqual(got, 5 * [refused] + ["done"], method)
         self.assertEqual(len(begun), 6)
 
     def test_who_has_given_up_is_forgotten_with_its_request(self):
@@ -255,12 +261,14 @@ class Sync(PythonCase):
 
     def test_what_waits_for_its_turn_is_served_when_its_method_is_unregistered(self):
         server, got = self.node("Server"), []
-        server.register("slow", lambda i: time.sleep(0.05) or i, concurrency=1, queue=10, queue_age=BOUND)
+        gate = threading.Event()
+        server.register("slow", lambda i: gate.wait(BOUND) and i, concurrency=1, queue=10, queue_age=BOUND)
         server.ready()
         callers = [threading.Thread(target=lambda i=i: got.append(self.client.call("slow", i, timeout=BOUND))) for i in range(4)]
         for caller in callers:
             caller.start()
         wait_until(lambda: next(iter(server.status()["own"].values()))["methods"]["slow"].get("waiting") == 3)
+        threading.Timer(0.02, gate.set).start()
         server.unregister("slow")
         for caller in callers:
             caller.join(BOUND)
