@@ -607,7 +607,8 @@ CLOUDS_API int clouds_node_offer(clouds_node *node, const char *method, size_t m
                                  uint64_t *operation);
 
 /* Takes `method`, `method_len` bytes, back; requests accepted before are still yours to answer. Completed by:
- * CLOUDS_EVENT_UNREGISTERED with *operation as id; `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty
+ * CLOUDS_EVENT_UNREGISTERED with *operation as id, behind the requests that were accepted and wait for their turn (a
+ * handler that holds the turn does not wait for it); `options` and `operation` may be NULL. Errors: CLOUDS_EINVAL (empty
  * or too long; in inline mode also: not registered, which in thread mode is the code of the event), CLOUDS_EHANDLE,
  * CLOUDS_ECLOSED, CLOUDS_ELIMIT, CLOUDS_ENOMEM. Thread: by mode. Since 0.1. */
 CLOUDS_API int clouds_node_unregister(clouds_node *node, const char *method, size_t method_len,
