@@ -59,13 +59,13 @@ local function check_files(settings)
   if not ok then args.fail("gateway", "%s", (tostring(problem):gsub("^%[clouds[%w_.]*%]:%d+: ", ""))) end
 end
 
--- What cannot be listened at is no fault of a script, and has no traceback.
+-- What cannot be listened at is no fault of a script, and has no traceback. Gives the exit code.
 local function serve(settings)
   local ok, problem = pcall(require("clouds.gateway").serve, settings)
   if ok then return end
   local words = tostring(problem):gsub("^%[clouds[%w_.]*%]:%d+: ", "")
   io.stderr:write("clouds gateway: ", output.plain(words), "\n")
-  os.exit(host.exit.UNREACHABLE)
+  return host.exit.UNREACHABLE
 end
 
 --- The settings of a command line, whose lists go behind those of its file; raises wrong usage.
@@ -98,7 +98,7 @@ function M.main(options, operands, argv)
   local settings = M.settings(options)
   options.listen, settings.listen = settings.listen, nil -- or in a worker what its master says
   run.start("gateway", options, {}, argv, function()
-    return { function() serve(settings) end }
+    return { function() return serve(settings) end }
   end)
 end
 
